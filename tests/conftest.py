@@ -1,0 +1,87 @@
+"""Fixtures that every test may use: real servers, people on them, sockets."""
+
+import contextlib
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import server as servers
+from tests.support.fixtures import Connect, StartServer
+from tests.support.rest import Person, Rest
+from tests.support.server import ServerProcess, Setting
+from tests.support.socket import Socket, open_socket
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with default settings, shared by the tests of a module."""
+    with ServerProcess(tmp_path_factory.mktemp("server")) as process:
+        yield process.start()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers of the test's own: `start_server({"presence.linger_seconds": 0.1})`.
+
+    With `wait=False` it doesn't wait until the server listens: for a start that must be refused.
+    """
+    with contextlib.ExitStack() as stack:
+        started: list[ServerProcess] = []
+
+        def start(
+            settings: dict[str, Setting] | None = None,
+            *,
+            data_dir: Path | None = None,
+            config: Path | None = None,
+            wait: bool = True,
+        ) -> ServerProcess:
+            folder = tmp_path / f"server{len(started)}"
+            process = ServerProcess(folder, settings, data_dir=data_dir, config=config)
+            started.append(process)
+            if wait:
+                stack.enter_context(process)
+                return process.start()
+            # Its exit code is the test's business; that it ends is ours.
+            stack.callback(process.let_go)
+            process.launch()
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def fresh_server(start_server: StartServer) -> ServerProcess:
+    """A server with default settings and no data, for this test alone."""
+    return start_server()
+
+
+@pytest.fixture
+async def rest(server: ServerProcess) -> AsyncIterator[Rest]:
+    """REST on the module's `server`; for another one: `async with Rest(process) as rest`."""
+    async with Rest(server) as client:
+        yield client
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Opens sockets, on whichever server the person lives, and closes them after the test."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def open_one(person: Person, *, token: str | None = None, **query: Any) -> Socket:
+            return await stack.enter_async_context(await open_socket(person, token=token, **query))
+
+        yield open_one
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failing test shows what the servers have written."""
+    report = yield
+    if report.failed:
+        for process in servers.current:
+            report.sections.append((f"output of the server {process.base_url}", process.output()[-20_000:]))
+    return report

@@ -1,0 +1,1 @@
+"""What the tests share, above all a real server process, a REST helper and a WebSocket client."""

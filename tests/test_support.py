@@ -1,0 +1,115 @@
+"""What the other tests rely on without looking: that the harness notices a server that breaks its promises."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from tests.support.rest import Person
+from tests.support.server import ServerFailed, ServerProcess, variable
+from tests.support.socket import open_socket
+
+HELLO = '{"type": "hello", "user_id": 1, "event_id": 5, "log": "k3v9"}'
+
+
+class Liar:
+    """A server that greets, and answers the first frame with what it was told to say."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.says: list[str | bytes] = []
+
+    async def handle(self, connection: ServerConnection) -> None:
+        await connection.send(HELLO)
+        await connection.recv()
+        for frame in self.says:
+            await connection.send(frame)
+        await connection.wait_closed()
+
+
+@pytest.fixture
+async def liar(tmp_path: Path) -> AsyncIterator[Liar]:
+    process = ServerProcess(tmp_path)  # never started: it only lends its address
+    liar = Liar(Person(process, 1, "ann", "ann@example.org", "", "", ""))
+    async with serve(liar.handle, "127.0.0.1", 0) as server:
+        process.ws_url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
+        yield liar
+
+
+def event(number: int, kind: str = "new_message") -> str:
+    return json.dumps({"type": kind, "event_id": number})
+
+
+async def test_a_socket_takes_frames_by_type_and_keeps_their_order(liar: Liar) -> None:
+    liar.says += [event(6), event(8, "message_sent"), '{"type": "typing"}', event(9)]
+    async with await open_socket(liar.person) as socket:
+        await socket.send({})
+        assert (await socket.next("message_sent"))["event_id"] == 8
+        assert (await socket.next())["event_id"] == 6
+        await socket.settle()
+        assert [frame["type"] for frame in socket.take()] == ["typing", "new_message"]
+        await socket.expect_nothing(0.05)
+        assert [frame["type"] for frame in socket.received][:2] == ["hello", "new_message"]
+        assert len(socket.received) == 5
+
+
+@pytest.mark.parametrize(
+    ("frames", "complaint"),
+    [
+        ([event(7), event(6)], "event_id went from 7 to 6"),
+        ([event(7), event(7, "message_sent")], "event_id went from 7 to 7"),
+        ([event(5)], "event_id went from 5 to 5"),
+        ([HELLO], "hello"),
+        ([b"{}"], "binary"),
+        (["[]"], "no JSON object"),
+        (["{}"], "without a type"),
+        (["{"], "Expecting property name"),
+    ],
+)
+async def test_a_socket_notices_a_broken_promise(
+    liar: Liar, frames: list[str | bytes], complaint: str
+) -> None:
+    liar.says += frames
+    socket = await open_socket(liar.person)
+    await socket.send({})
+    with pytest.raises(AssertionError, match=complaint):
+        await socket.settle()
+    with pytest.raises(AssertionError, match=complaint):
+        await socket.close()
+
+
+async def test_a_socket_misses_what_does_not_come_and_what_comes_unexpectedly(liar: Liar) -> None:
+    liar.says.append('{"type": "typing"}')
+    async with await open_socket(liar.person) as socket:
+        await socket.send({})
+        with pytest.raises(AssertionError, match=r"no read within 0\.05 s"):
+            await socket.next("read", timeout=0.05)
+        with pytest.raises(AssertionError, match="unexpected"):
+            await socket.expect_nothing(1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Traceback (most recent call last):",
+        "x.py:1: ResourceWarning: unclosed socket",
+        "RuntimeWarning: coroutine 'x' was never awaited",
+        "INFO GET /ws?token=abc",
+        "INFO GET /files/1?expires=1&signature=abc",
+        "DEBUG eyJhbGciOiJIUzI1NiJ9",
+    ],
+)
+def test_the_output_of_a_server_is_searched_for_bugs_and_secrets(tmp_path: Path, line: str) -> None:
+    process = ServerProcess(tmp_path)
+    (tmp_path / "stderr.txt").write_text("INFO all is well\n")
+    process.check_output()
+    (tmp_path / "stderr.txt").write_text(f"INFO all is well\n{line}\n")
+    with pytest.raises(ServerFailed, match="all is well"):
+        process.check_output()
+
+
+def test_a_setting_has_its_name_in_the_environment() -> None:
+    assert variable("limits.frame_bytes") == "BESEDA_LIMITS__FRAME_BYTES"
+    assert variable("attachments.s3.access_key") == "BESEDA_ATTACHMENTS__S3__ACCESS_KEY"
