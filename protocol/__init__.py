@@ -1,0 +1,1 @@
+"""What is said on the wire: entities, commands, events and refusals. Pure: no I/O, no clock, no asyncio."""

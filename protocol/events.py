@@ -1,0 +1,105 @@
+"""What happened: the facts that a commit hands on, in commit order.
+
+An *event* has an `event_id` and is replayed to who was away; a *notice* has none and is not. `origin` is the
+socket that asked, opaque to everyone but the hub; None when it came over REST.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from protocol.entities import Conversation, Message
+
+Origin = object | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePosted:
+    """Event: a message was stored. `message` is as others see it; `temp_id` is its sender's alone."""
+
+    event_id: int
+    conversation_id: int
+    sender_id: int
+    message: Message
+    temp_id: str | None
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationChanged:
+    """Event: a conversation was made, or its title, members or roles changed.
+
+    To those `added` it is new, to those `removed` it is gone, to its other members it is updated.
+    """
+
+    event_id: int
+    conversation: Conversation
+    added: tuple[int, ...]
+    removed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRepeated:
+    """Notice: a `temp_id` came again; its first message answers, to the origin alone."""
+
+    message: Message
+    temp_id: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptMoved:
+    """Notice: `user_id` was handed, or has read, these messages: `(author, message_id)`, oldest first.
+
+    In a dialog each message; in a group the highest of each author, which counts for those before it too.
+    """
+
+    kind: Literal["delivered", "read"]
+    conversation_id: int
+    user_id: int
+    messages: tuple[tuple[int, int], ...]
+    is_dialog: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadChanged:
+    """Notice: a user's own read cursor moved; its other sockets want to know."""
+
+    user_id: int
+    conversation_id: int
+    message_id: int
+    unread_count: int
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """Notice: a session is over; its sockets close."""
+
+    session_id: int
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SocketAdmitted:
+    """Notice: a socket may listen from this very place in the order of commits on.
+
+    `event_id` is the log's tip here; `conversations` are the user's, as `(id, number of members)`.
+    """
+
+    origin: Origin
+    user_id: int
+    session_id: int
+    event_id: int
+    log: str
+    conversations: tuple[tuple[int, int], ...]
+
+
+Fact = (
+    MessagePosted
+    | ConversationChanged
+    | MessageRepeated
+    | ReceiptMoved
+    | UnreadChanged
+    | SessionEnded
+    | SocketAdmitted
+)
