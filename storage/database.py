@@ -1,0 +1,174 @@
+"""Opening the database: the lock on its folder, what is checked before a byte is trusted, and migrations."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from importlib import resources
+from pathlib import Path
+from typing import IO
+
+APPLICATION_ID = 0x62736461
+"""`bsda`, in the header of every database of ours."""
+
+FILE_NAME = "beseda.db"
+FULL_CHECK_BYTES = 256 * 1024 * 1024
+"""Up to this size every page is checked at the start; beyond it a start would take longer than a restart may."""
+
+WAL_PAGES = 4000
+"""The writer folds the write-ahead log into the database each time it has so many pages.
+
+The commits between write the same pages again and again, so doing it less often is cheaper.
+"""
+
+WAL_BYTES = 64 * 1024 * 1024
+CACHE_KIB = 16 * 1024
+
+BUSY_SECONDS = 5.0
+CACHED_STATEMENTS = 256
+
+
+class Unusable(Exception):
+    """The data folder or the database cannot be used; says which file, and why."""
+
+
+def migrations() -> list[str]:
+    """All migrations, oldest first. Append-only: one that was released never changes."""
+    folder = resources.files("storage") / "migrations"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(folder / name).read_text("utf-8") for name in names]
+
+
+def lock(folder: Path) -> IO[bytes]:
+    """Hold the data folder: no second server may serve from it. Raises Unusable. Closing the file lets go."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Whoever may open it can hold it, and keep us from serving.
+        handle = open(folder / "lock", "ab", opener=_private)  # noqa: SIM115 - held as long as the server runs
+    except OSError as error:
+        raise Unusable(f"{folder}: the data folder cannot be used: {error.strerror}.") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise Unusable(f"{folder}: another beseda serves from this folder.") from None
+    return handle
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    """The writer's connection: checked, migrated, and in WAL mode. Raises Unusable, naming the file."""
+    try:
+        if not path.exists():
+            _create(path)
+        elif path.stat().st_size == 0:
+            raise Unusable(
+                f"{path}: the file is empty. Restore it from a backup, or remove it to begin anew."
+            )
+        db = _connect(path)
+        try:
+            check(db, path)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA synchronous = {synchronous}")
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            migrate(db)
+        except BaseException:
+            db.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise Unusable(f"{path}: {error}.") from None
+    return db
+
+
+def _create(path: Path) -> None:
+    """Make an empty database of ours. It gets its name when it is whole, so a crash leaves no half of one."""
+    if _has_data(path.parent):
+        raise Unusable(
+            f"{path}: the database is missing, but its folder has data. Restore it, or use an empty folder."
+        )
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    # Made by us, so that nobody else may read it from its first moment on.
+    os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    db = _connect(unfinished)
+    try:
+        migrate(db)
+    finally:
+        db.close()
+    unfinished.replace(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path,
+        isolation_level=None,
+        timeout=BUSY_SECONDS,
+        check_same_thread=False,
+        cached_statements=CACHED_STATEMENTS,
+    )
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, nor checkpoint."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_SECONDS,
+        check_same_thread=False,
+        cached_statements=CACHED_STATEMENTS,
+    )
+
+
+def check(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is not ours, not whole, or of a later version. Raises Unusable."""
+    try:
+        application_id: int = db.execute("PRAGMA application_id").fetchone()[0]
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
+        if application_id != APPLICATION_ID:
+            raise Unusable(f"{path}: this is no database of Beseda's.")
+        if version > len(migrations()):
+            raise Unusable(f"{path}: the database is of a later version of Beseda (schema {version}).")
+        pages: int = db.execute("PRAGMA page_count").fetchone()[0]
+        size: int = pages * db.execute("PRAGMA page_size").fetchone()[0]
+        on_disk = path.stat().st_size
+        wal = path.with_name(path.name + "-wal")
+        if on_disk < size and not (wal.exists() and wal.stat().st_size):
+            raise Unusable(
+                f"{path}: the file is cut short: {on_disk} of {size} bytes. Restore it from a backup."
+            )
+        if size <= FULL_CHECK_BYTES:
+            verdict: str = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if verdict != "ok":
+                raise Unusable(f"{path}: the database is damaged: {verdict}. Restore it from a backup.")
+        if db.execute("SELECT count(*) FROM log").fetchone()[0] != 1:
+            raise Unusable(f"{path}: the database is damaged: its log has no name. Restore it from a backup.")
+    except sqlite3.Error as error:
+        raise Unusable(f"{path}: the database cannot be read: {error}.") from None
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the schema to this version's, each migration in a transaction of its own."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, script in enumerate(migrations()[version:], version + 1):
+        # executescript() commits what is open before it runs, so the transaction is part of the script.
+        db.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\n"
+            f"PRAGMA user_version = {number};\nPRAGMA application_id = {APPLICATION_ID};\n"
+            + (f"INSERT INTO log VALUES ('{secrets.token_hex(8)}', 0);\n" if number == 1 else "")
+            + "COMMIT;"
+        )
+
+
+def _has_data(folder: Path) -> bool:
+    """Whether the folder holds what only a database explains: its write-ahead log, or uploaded files."""
+    if any((folder / (FILE_NAME + suffix)).exists() for suffix in ("-wal", "-shm")):
+        return True
+    files = folder / "attachments"
+    return files.is_dir() and any(files.iterdir())

@@ -1,0 +1,84 @@
+"""Sessions (logins), as rows. The database keeps the refresh token's `jti`, never a token."""
+
+from typing import NamedTuple
+
+from storage.transaction import Snapshot, Transaction
+
+
+class StoredSession(NamedTuple):
+    """A session's row. Times in milliseconds since the epoch."""
+
+    id: int
+    user_id: int
+    refresh_id: str
+    created_at: int
+    last_used_at: int
+    address: str
+    user_agent: str
+
+
+_COLUMNS = "id, user_id, refresh_id, created_at, last_used_at, address, user_agent"
+
+
+def insert(
+    tx: Transaction, *, user_id: int, refresh_id: str, expires_at: int, address: str, user_agent: str
+) -> int:
+    """A new session; its id, never given before."""
+    cursor = tx.execute(
+        "INSERT INTO sessions (user_id, refresh_id, created_at, last_used_at, expires_at, address, user_agent)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        user_id, refresh_id, tx.now, tx.now, expires_at, address, user_agent,
+    )  # fmt: skip
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def is_live(snapshot: Snapshot, session_id: int, user_id: int) -> bool:
+    """Whether this is a session of the user's that has not ended."""
+    row = snapshot.row(
+        "SELECT 1 FROM sessions WHERE id = ? AND user_id = ? AND expires_at > ?",
+        session_id,
+        user_id,
+        snapshot.now,
+    )
+    return row is not None
+
+
+def by_id(snapshot: Snapshot, session_id: int) -> StoredSession | None:
+    """The session, unless it has ended."""
+    row = snapshot.row(
+        f"SELECT {_COLUMNS} FROM sessions WHERE id = ? AND expires_at > ?", session_id, snapshot.now
+    )
+    return StoredSession(*row) if row else None
+
+
+def of_user(snapshot: Snapshot, user_id: int) -> list[StoredSession]:
+    """A user's sessions, newest first."""
+    rows = snapshot.rows(
+        f"SELECT {_COLUMNS} FROM sessions WHERE user_id = ? AND expires_at > ? ORDER BY id DESC",
+        user_id,
+        snapshot.now,
+    )
+    return [StoredSession(*row) for row in rows]
+
+
+def touch(tx: Transaction, session_id: int) -> None:
+    """The session was used now."""
+    tx.execute("UPDATE sessions SET last_used_at = ? WHERE id = ?", tx.now, session_id)
+
+
+def delete(tx: Transaction, session_id: int) -> None:
+    """End a session: its tokens are dead from the commit on."""
+    tx.execute("DELETE FROM sessions WHERE id = ?", session_id)
+
+
+def expired(snapshot: Snapshot, limit: int) -> list[tuple[int, int]]:
+    """Sessions whose refresh token has run out, as `(id, user_id)`."""
+    return [
+        (row[0], row[1])
+        for row in snapshot.rows(
+            "SELECT id, user_id FROM sessions WHERE expires_at <= ? ORDER BY expires_at LIMIT ?",
+            snapshot.now,
+            limit,
+        )
+    ]

@@ -1,0 +1,169 @@
+"""Attachments, as rows: from the presign over the upload to the message they are sent with (protocol.md section 5)."""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from protocol.errors import Refused, not_found
+from storage.transaction import Snapshot, Transaction
+
+
+class StoredAttachment(NamedTuple):
+    """An attachment as its message shows it. `size` in bytes."""
+
+    id: int
+    filename: str
+    content_type: str
+    size: int
+
+
+class Upload(NamedTuple):
+    """An attachment's row. `key` and `size` (bytes) are None until it is uploaded, `message_id` until it is sent."""
+
+    id: int
+    uploader_id: int
+    filename: str
+    content_type: str
+    key: str | None
+    size: int | None
+    message_id: int | None
+
+
+class Unsent(NamedTuple):
+    """What of a user's waits to be sent; `bytes` counts the declared size of what is not uploaded yet."""
+
+    files: int
+    bytes: int
+
+
+def insert(
+    tx: Transaction, *, uploader_id: int, filename: str, content_type: str, declared_size: int | None
+) -> int:
+    """A new attachment without bytes; its id, never given before."""
+    cursor = tx.execute(
+        "INSERT INTO attachments (uploader_id, filename, content_type, declared_size, created_at)"
+        " VALUES (?, ?, ?, ?, ?)",
+        uploader_id, filename, content_type, declared_size, tx.now,
+    )  # fmt: skip
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def find(snapshot: Snapshot, attachment_id: int) -> Upload | None:
+    """The attachment with this id."""
+    row = snapshot.row(
+        "SELECT id, uploader_id, filename, content_type, key, size, message_id FROM attachments WHERE id = ?",
+        attachment_id,
+    )
+    return Upload(*row) if row else None
+
+
+def unsent(snapshot: Snapshot, uploader_id: int, *, besides: int = 0) -> Unsent:
+    """What of a user's waits to be sent, not counting the attachment `besides`."""
+    row = snapshot.row(
+        "SELECT count(*), coalesce(sum(coalesce(size, declared_size, 0)), 0) FROM attachments"
+        " WHERE uploader_id = ? AND message_id IS NULL AND id <> ?",
+        uploader_id,
+        besides,
+    )
+    assert row is not None
+    return Unsent(*row)
+
+
+def require_unsent(snapshot: Snapshot, attachment_id: int) -> Upload:
+    """The attachment, if it may still be uploaded.
+
+    Raises Refused: `not_found` when it is gone, `attachment_unavailable` when it is sent.
+    """
+    upload = find(snapshot, attachment_id)
+    if upload is None:
+        raise not_found()
+    if upload.message_id is not None:
+        raise Refused("attachment_unavailable", "The attachment is sent: its bytes can't change any more.")
+    return upload
+
+
+def record(tx: Transaction, upload: Upload, key: str, size: int) -> None:
+    """The bytes are in the store under `key`. `upload` is what `require_unsent` has told in this transaction."""
+    tx.execute("UPDATE attachments SET key = ?, size = ? WHERE id = ?", key, size, upload.id)
+
+
+def claim(tx: Transaction, message_id: int, sender_id: int, ids: list[int]) -> list[StoredAttachment]:
+    """Mark uploads as sent with a message, in the order of `ids`, which names each once.
+
+    Checks all before it writes. Raises Refused `attachment_unavailable` if one isn't uploaded, isn't the sender's
+    or is already sent; which of these, a stranger may not learn.
+    """
+    claimed = []
+    for attachment_id in ids:
+        row = tx.row(
+            "SELECT id, filename, content_type, size FROM attachments"
+            " WHERE id = ? AND uploader_id = ? AND key IS NOT NULL AND message_id IS NULL",
+            attachment_id,
+            sender_id,
+        )
+        if row is None:
+            raise Refused(
+                "attachment_unavailable",
+                f"Attachment {attachment_id} is not uploaded, not yours, or already sent.",
+            )
+        claimed.append(StoredAttachment(*row))
+    for position, attachment in enumerate(claimed):
+        tx.execute(
+            "UPDATE attachments SET message_id = ?, position = ? WHERE id = ?",
+            message_id,
+            position,
+            attachment.id,
+        )
+    return claimed
+
+
+def of_messages(snapshot: Snapshot, message_ids: Sequence[int]) -> dict[int, list[StoredAttachment]]:
+    """The attachments of messages, each message's in their order; messages without any are left out."""
+    found: dict[int, list[StoredAttachment]] = {}
+    rows = snapshot.rows(
+        "SELECT message_id, id, filename, content_type, size FROM attachments"
+        " WHERE message_id IN (SELECT value FROM json_each(?)) ORDER BY message_id, position",
+        json.dumps(list(message_ids)),
+    )
+    for message_id, *columns in rows:
+        found.setdefault(message_id, []).append(StoredAttachment(*columns))
+    return found
+
+
+def is_readable(snapshot: Snapshot, attachment_id: int, user_id: int) -> bool:
+    """Whether it is uploaded, and the user may read its message now; before it is sent, whether they uploaded it."""
+    row = snapshot.row(
+        "SELECT 1 FROM attachments a"
+        " LEFT JOIN messages m ON m.id = a.message_id"
+        " LEFT JOIN members p ON p.conversation_id = m.conversation_id AND p.user_id = ?2"
+        " WHERE a.id = ?1 AND a.key IS NOT NULL"
+        " AND (p.user_id IS NOT NULL OR (a.message_id IS NULL AND a.uploader_id = ?2))",
+        attachment_id,
+        user_id,
+    )
+    return row is not None
+
+
+def keys(snapshot: Snapshot, ids: Sequence[int]) -> dict[int, str]:
+    """The keys under which the store has these attachments; without those that have none."""
+    rows = snapshot.rows(
+        "SELECT id, key FROM attachments WHERE id IN (SELECT value FROM json_each(?)) AND key IS NOT NULL",
+        json.dumps(list(ids)),
+    )
+    return dict(rows)
+
+
+def remove_stale(tx: Transaction, before: int, limit: int) -> list[str | None]:
+    """Remove attachments that were presigned before a time (milliseconds since the epoch) and never sent.
+
+    At most `limit` at a time, oldest first; the keys of those removed, None for one that was never uploaded.
+    """
+    rows = tx.rows(
+        "SELECT id, key FROM attachments WHERE message_id IS NULL AND created_at < ? ORDER BY created_at LIMIT ?",
+        before,
+        limit,
+    )
+    for attachment_id, _ in rows:
+        tx.execute("DELETE FROM attachments WHERE id = ?", attachment_id)
+    return [key for _, key in rows]

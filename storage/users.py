@@ -1,0 +1,101 @@
+"""Accounts, as rows."""
+
+from typing import NamedTuple
+
+from storage.transaction import Snapshot, Transaction
+
+
+class StoredUser(NamedTuple):
+    """A user's row without its password. Times in milliseconds since the epoch."""
+
+    id: int
+    username: str
+    email: str
+    is_admin: int
+    created_at: int
+    last_seen_at: int | None
+
+
+_COLUMNS = "id, username, email, is_admin, created_at, last_seen_at"
+
+
+def insert(
+    tx: Transaction,
+    *,
+    username: str,
+    username_key: str,
+    email: str,
+    email_key: str,
+    password: str,
+    is_admin: bool,
+) -> int:
+    """A new account; its id. The keys must be free."""
+    cursor = tx.execute(
+        "INSERT INTO users (username, username_key, email, email_key, password, is_admin, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        username, username_key, email, email_key, password, is_admin, tx.now,
+    )  # fmt: skip
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def has_any(snapshot: Snapshot) -> bool:
+    """Whether anyone has registered yet."""
+    return snapshot.row("SELECT 1 FROM users LIMIT 1") is not None
+
+
+def has_email(snapshot: Snapshot, key: str) -> bool:
+    """Whether an account has this email."""
+    return snapshot.row("SELECT 1 FROM users WHERE email_key = ?", key) is not None
+
+
+def has_username(snapshot: Snapshot, key: str) -> bool:
+    """Whether an account has this username."""
+    return snapshot.row("SELECT 1 FROM users WHERE username_key = ?", key) is not None
+
+
+def by_id(snapshot: Snapshot, user_id: int) -> StoredUser | None:
+    """The user with this id."""
+    row = snapshot.row(f"SELECT {_COLUMNS} FROM users WHERE id = ?", user_id)
+    return StoredUser(*row) if row else None
+
+
+def credentials(snapshot: Snapshot, email_key: str) -> tuple[int, str] | None:
+    """The id and the encoded password of the account with this email."""
+    row = snapshot.row("SELECT id, password FROM users WHERE email_key = ?", email_key)
+    return (row[0], row[1]) if row else None
+
+
+def starting_with(snapshot: Snapshot, prefix: str, limit: int) -> list[StoredUser]:
+    """Users whose username's key starts with `prefix`, in its order."""
+    rows = snapshot.rows(
+        f"SELECT {_COLUMNS} FROM users WHERE username_key >= ? AND username_key < ? ORDER BY username_key LIMIT ?",
+        prefix,
+        prefix + "\U0010ffff",
+        limit,
+    )
+    return [StoredUser(*row) for row in rows]
+
+
+def missing(snapshot: Snapshot, ids: list[int]) -> list[int]:
+    """Those of `ids` that are no users."""
+    return [user_id for user_id in ids if snapshot.row("SELECT 1 FROM users WHERE id = ?", user_id) is None]
+
+
+def set_last_seen(tx: Transaction, user_id: int, at: int) -> None:
+    """The user was here until `at`."""
+    tx.execute("UPDATE users SET last_seen_at = ? WHERE id = ?", at, user_id)
+
+
+def are_contacts(snapshot: Snapshot, user_id: int, other_id: int, live_members: int) -> bool:
+    """Whether the two share a conversation of at most `live_members` members."""
+    row = snapshot.row(
+        "SELECT 1 FROM members mine"
+        " JOIN members theirs ON theirs.conversation_id = mine.conversation_id AND theirs.user_id = ?"
+        " JOIN conversations c ON c.id = mine.conversation_id AND c.member_count <= ?"
+        " WHERE mine.user_id = ? LIMIT 1",
+        other_id,
+        live_members,
+        user_id,
+    )
+    return row is not None

@@ -1,0 +1,150 @@
+"""Group commit, the half that runs on the database's thread: many units, one transaction, one fsync.
+
+The first pass runs without savepoints. Most units that fail have written nothing, and cost nothing; one that
+has written makes the whole batch run again, each unit in a savepoint of its own, so that it alone fails.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocol.errors import Refused
+from protocol.events import Fact
+from storage.transaction import Transaction, Unit
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 1
+
+_DATABASE_FAILURES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Primary result codes that tell of the database's or the disk's state, not of the unit's."""
+
+_FAIL_STOP = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""After these nothing that was written can be trusted to be on the disk."""
+
+
+def result_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code of an error; 0 for one of the Python module's own."""
+    code: int = getattr(error, "sqlite_errorcode", 0) or 0
+    return code & 0xFF
+
+
+def is_database_failure(error: Exception) -> bool:
+    """Whether the database could not, rather than the unit being wrong."""
+    return isinstance(error, sqlite3.Error) and result_code(error) in _DATABASE_FAILURES
+
+
+def unavailable() -> Refused:
+    """The refusal of what the storage cannot do at the moment."""
+    return Refused(
+        "unavailable", "The server can't store this at the moment. Send it again.", retry_after=RETRY_AFTER
+    )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a unit: its result, or why it failed."""
+
+    result: Any = None
+    error: Exception | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What became of a batch. No facts unless it was committed. `fatal` says that the storage must not go on."""
+
+    outcomes: list[Outcome]
+    facts: list[Fact] = field(default_factory=list)
+    fatal: Exception | None = None
+
+
+class _Stained(Exception):
+    """A unit failed after it had written, with no savepoint to go back to."""
+
+
+class _TransactionLost(Exception):
+    """SQLite rolled the transaction back by itself: what ran after it would commit on its own."""
+
+
+class Writer:
+    """The only one that writes. Every method runs on the database's thread."""
+
+    def __init__(self, db: sqlite3.Connection, clock: Callable[[], int]) -> None:
+        self._db = db
+        self._clock = clock
+        self._last_event_id: int = db.execute("SELECT last_event_id FROM log").fetchone()[0]
+
+    def commit(self, units: Sequence[Unit]) -> Batch:
+        """Run all units in one transaction and commit it.
+
+        A unit that raises fails alone. Should the database fail, every unit fails with `unavailable`, and none
+        of it has happened.
+        """
+        try:
+            try:
+                return self._attempt(units, savepoints=False)
+            except _Stained:
+                self._roll_back()
+                return self._attempt(units, savepoints=True)
+        except (sqlite3.Error, _TransactionLost) as error:
+            cause = (isinstance(error, _TransactionLost) and error.__cause__) or error
+            logger.error("A batch of %d units was not committed: %s", len(units), cause)
+            self._roll_back()
+            fatal = cause if isinstance(cause, sqlite3.Error) and result_code(cause) in _FAIL_STOP else None
+            return Batch([Outcome(error=unavailable()) for _ in units], fatal=fatal)
+
+    def _attempt(self, units: Sequence[Unit], *, savepoints: bool) -> Batch:
+        # IMMEDIATE: a transaction that begins by reading cannot always become a writer.
+        self._db.execute("BEGIN IMMEDIATE")
+        tx = Transaction(self._db, self._clock(), self._last_event_id)
+        outcomes = [self._run(tx, unit, savepoint=savepoints) for unit in units]
+        if tx.last_event_id != self._last_event_id:
+            self._db.execute("UPDATE log SET last_event_id = ?", (tx.last_event_id,))
+        self._db.execute("COMMIT")
+        self._last_event_id = tx.last_event_id
+        return Batch(outcomes, tx.facts)
+
+    def _run(self, tx: Transaction, unit: Unit, *, savepoint: bool) -> Outcome:
+        facts, changes = len(tx.facts), self._db.total_changes
+        if savepoint:
+            self._db.execute("SAVEPOINT unit")
+        try:
+            result = unit(tx)
+        except Exception as error:
+            if not self._db.in_transaction:
+                raise _TransactionLost from error
+            if is_database_failure(error):
+                raise
+            if savepoint:
+                self._db.execute("ROLLBACK TO unit")
+                self._db.execute("RELEASE unit")
+            elif self._db.total_changes != changes:
+                raise _Stained from error
+            del tx.facts[facts:]
+            return Outcome(error=error)
+        if not self._db.in_transaction:
+            # The unit has swallowed the error, or ended the transaction itself.
+            raise _TransactionLost("a unit has lost the transaction")
+        if savepoint:
+            self._db.execute("RELEASE unit")
+        return Outcome(result)
+
+    def _roll_back(self) -> None:
+        # On a full disk or a failed fsync SQLite has done it already, and a second ROLLBACK would raise.
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
