@@ -1,0 +1,249 @@
+"""One socket: RFC 6455 by websockets' Sans-I/O protocol, between a transport and the hub."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN as PROTOCOL_OPEN
+from websockets.protocol import SEND_EOF
+from websockets.server import ServerProtocol
+
+from actions.actor import Actor
+from hub import frames, handshake
+from hub.endpoint import Endpoint, State
+from hub.inbox import BAD_FRAMES, MAX_FRAGMENTS, Inbox, TooManyFragments, is_utf8
+from hub.pulse import Pulse
+from protocol.codec import decode, parse_frame
+from protocol.errors import Refused
+
+if TYPE_CHECKING:
+    from hub.hub import Hub
+
+MAX_IN_FLIGHT = 200
+
+
+class Connection(Endpoint):
+    """A socket of one user. uvicorn constructs it, and gives it the upgrade request as its first data.
+
+    What is added with `add` leaves in one write with everything else of the same commit or turn of the loop.
+    """
+
+    __slots__ = (
+        "_early",
+        "_inbox",
+        "_protocol",
+        "_response",
+        "actor",
+        "hub",
+        "in_flight",
+        "pending",
+        "pulse",
+    )
+
+    _protocol: ServerProtocol
+
+    def __init__(
+        self,
+        config: object,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.hub: Hub = app_state["hub"]
+        super().__init__(server_state.connections, self.hub.settings, self.hub.timers)
+        self._response = b""
+        self._early = b""
+        self._inbox = Inbox()
+        self.actor = Actor(0, 0, self)
+        self.pending: list[bytes] = []
+        self.pulse = Pulse(self.hub.timers, self.hub.settings, self._ping, self._give_up)
+        self.in_flight = 0
+
+    # What asyncio and uvicorn call.
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes arrived: the upgrade request first, then frames."""
+        match self.state:
+            case State.OPEN:
+                self._receive(data)
+            case State.HANDSHAKE:
+                self._shake_hands(data)
+            case State.ADMITTING:
+                # Frames may follow the request at once. Reading is paused, so this stays small.
+                self._early += data
+            case State.CLOSING:
+                self._protocol.receive_data(data)
+                self._protocol.events_received()  # Nothing that comes now counts.
+                if SEND_EOF in self._protocol.data_to_send():
+                    self._end()
+
+    def shutdown(self) -> None:
+        """uvicorn stops. The hub has closed its sockets before; this is for those still shaking hands."""
+        if self.state is State.OPEN:
+            self.close(frames.RESTART, "the server restarts")
+        elif self.state in (State.HANDSHAKE, State.ADMITTING):
+            self._transport.abort()
+
+    # What the hub calls.
+
+    def open(self, greeting: list[bytes]) -> None:
+        """The hub admitted the socket: complete the handshake, and send the first frames with it in one write."""
+        # A fresh one: the handshake's would keep the request and its headers alive.
+        self._protocol = ServerProtocol(
+            state=PROTOCOL_OPEN, max_size=self.hub.settings.frame_bytes, logger=handshake.quiet
+        )
+        self.state = State.OPEN
+        for part in (self._response, *greeting):
+            self.add(part)
+        self._response = b""
+        if self._early:
+            # Not now: the hub is in the middle of telling a commit.
+            asyncio.get_running_loop().call_soon(self._catch_up)
+        else:
+            self._transport.resume_reading()
+
+    def reject(self, refusal: Refused) -> None:
+        """Answer the upgrade with an HTTP error."""
+        if self.state in (State.HANDSHAKE, State.ADMITTING):
+            self._depart(handshake.refuse(refusal), is_last=True)
+
+    def add(self, frame: bytes) -> None:
+        """Send a frame with the next write."""
+        if not self.pending:
+            self.hub.has_pending(self)
+        self.pending.append(frame)
+
+    def flush(self, now: float) -> None:
+        """Write all that is pending, and after messages the ping that proves them."""
+        if self.state is not State.OPEN or self._transport.is_closing():
+            self.pending.clear()
+            return
+        if self.is_paused and self._transport.get_write_buffer_size() > self.hub.settings.backlog_bytes:
+            self.fall_behind()
+            return
+        if self.pulse.handed:
+            self.pulse.beat(now)
+        self._transport.write(b"".join(self.pending))
+        self.pending.clear()
+
+    def refuse(self, refusal: Refused, echo: dict[str, Any]) -> None:
+        """Tell the client that its frame `echo` was refused."""
+        if self.state is not State.OPEN:
+            return
+        self.add(frames.error(refusal, echo))
+        if refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
+            self.close(frames.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a code that says what to do, after what is pending."""
+        if self.state is not State.OPEN:
+            return
+        # The client may have closed, or broken the protocol, later in what was just read: that is answered already.
+        if self._protocol.state is PROTOCOL_OPEN:
+            self._protocol.send_close(code, reason)
+        self._finish()
+
+    def answered(self) -> None:
+        """One of the socket's units of work is done."""
+        self.in_flight -= 1
+        if self.in_flight == MAX_IN_FLIGHT // 2 and self.state is State.OPEN and not self.hub.is_draining:
+            self._transport.resume_reading()
+
+    def asked(self) -> None:
+        """One more unit of work is under way for the socket. Too many, and it has to wait."""
+        self.in_flight += 1
+        if self.in_flight == MAX_IN_FLIGHT:
+            self._transport.pause_reading()
+
+    # The handshake.
+
+    def _shake_hands(self, data: bytes) -> None:
+        peer = self._transport.get_extra_info("peername") or ("",)
+        scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
+        try:
+            self.hub.require_room()
+            accepted = handshake.accept(data, str(peer[0]), scheme, self.hub.settings, self.hub.rules.tokens)
+        except Refused as refusal:
+            self.reject(refusal)
+            return
+        self._response = accepted.response
+        self.actor = Actor(accepted.claims.user_id, accepted.claims.session_id, self)
+        self.state = State.ADMITTING
+        self._transport.pause_reading()
+        self.hub.admit(self)
+
+    def _catch_up(self) -> None:
+        """Take what came before the socket was open. Nothing is read between: uvloop would read first."""
+        early, self._early = self._early, b""
+        if self.state is State.OPEN and not self.hub.is_draining:
+            self._transport.resume_reading()
+            self._receive(early)
+
+    # Frames in.
+
+    def _receive(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        for frame in self._protocol.events_received():
+            self._take(cast(Frame, frame))
+            if self.state is not State.OPEN:
+                return
+        if self._protocol.state is not PROTOCOL_OPEN:
+            # The client closed, or broke the protocol: what must be said is queued, and nothing else follows.
+            self._finish()
+            return
+        for pong in self._protocol.data_to_send():
+            self.add(pong)
+
+    def _take(self, frame: Frame) -> None:
+        match frame.opcode:
+            case Opcode.TEXT | Opcode.CONT:
+                try:
+                    message = self._inbox.add(frame)
+                except TooManyFragments:
+                    self.close(frames.TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
+                    return
+                if message is not None:
+                    self._read(message)
+            case Opcode.BINARY:
+                self.close(frames.BINARY, "text frames only")
+            case Opcode.PONG:
+                proved = self.pulse.pong(bytes(frame.data))
+                if proved:
+                    self.hub.proved(self, proved)
+                if self.pulse.handed:
+                    self.pulse.beat(self.hub.timers.time())
+
+    def _read(self, message: bytes) -> None:
+        echo: dict[str, Any] = {}
+        try:
+            echo = decode(message)
+            self.hub.handle(self, parse_frame(echo), echo)
+        except Refused as refusal:
+            if refusal.code == "malformed" and not is_utf8(message):
+                self.close(frames.NOT_UTF8, "not UTF-8")
+            else:
+                self.refuse(refusal, echo)
+
+    # The end.
+
+    def fall_behind(self) -> None:
+        """The client reads too slowly: what waits is dropped, and it may come back for it."""
+        self.pending.clear()
+        self.close(frames.TOO_SLOW, "the client reads too slowly")
+
+    def left(self) -> None:
+        """Frames reach the client no more."""
+        self.pending.clear()
+        self.pulse.stop()
+        self.hub.detach(self)
+
+    def _ping(self, payload: bytes) -> None:
+        self.add(frames.ping(payload))
+
+    def _give_up(self) -> None:
+        self.close(frames.NO_PONG, "no pong in time")
+
+    def _finish(self) -> None:
+        """Send what is left, the close frame last."""
+        outgoing = [*self.pending, *self._protocol.data_to_send()]
+        self._depart(b"".join(outgoing), is_last=SEND_EOF in outgoing)

@@ -1,0 +1,121 @@
+"""The opening handshake (RFC 6455 section 4.2). Pure: a request in, and a 101 for someone's socket or a refusal out."""
+
+import logging
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.datastructures import Headers
+from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+
+from actions.tokens import Claims, Tokens
+from hub.settings import Settings
+from protocol.codec import encode
+from protocol.errors import Refused, not_found, problem
+from protocol.forwarded import client
+from protocol.origins import is_allowed
+
+PATH = "/ws"
+VERSION = "13"
+
+# websockets logs handshakes, and with them tokens, at DEBUG.
+quiet = logging.getLogger("hub.websockets")
+quiet.setLevel(logging.WARNING)
+
+
+class Accepted(NamedTuple):
+    """The answer that completes the handshake, and what the token says."""
+
+    response: bytes
+    claims: Claims
+
+
+def accept(data: bytes, peer: str, scheme: str, settings: Settings, tokens: Tokens) -> Accepted:
+    """Judge the upgrade request `data`, which is whole.
+
+    `peer` is the address at the other end of the connection, `scheme` what it speaks, `http` or `https`. Raises
+    Refused: `malformed`, `headers_too_large`, `not_found`, `method_not_allowed`, `upgrade_required`,
+    `forbidden_origin`, `unauthorized`.
+    """
+    protocol = ServerProtocol(logger=quiet)
+    protocol.receive_data(data)
+    events = protocol.events_received()
+    if not events:
+        # The library has an answer of its own to some of these, and none to others.
+        if isinstance(protocol.handshake_exc, RequestLineTooLong | HeaderLineTooLong | TooManyHeaders):
+            raise Refused("headers_too_large")
+        raise Refused("malformed", "The upgrade request cannot be read.")
+    request = events[0]
+    assert isinstance(request, Request)
+    path, query = _target(request)
+    if path != PATH:
+        raise not_found()
+    response = _negotiate(protocol, request)
+    _check_origin(request.headers, peer, scheme, settings)
+    return Accepted(response.serialize(), tokens.read(_token(query, request.headers), "access"))
+
+
+def refuse(refusal: Refused) -> bytes:
+    """The HTTP answer to an upgrade that is not to be."""
+    body = encode(problem(refusal))
+    headers = Headers(
+        {
+            "Content-Type": "application/problem+json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }
+    )
+    match refusal.status:
+        case 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        case 405:
+            headers["Allow"] = "GET"
+        case 426:
+            headers["Upgrade"] = "websocket"
+            headers["Sec-WebSocket-Version"] = VERSION
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    return Response(refusal.status, HTTPStatus(refusal.status).phrase, headers, body).serialize()
+
+
+def _target(request: Request) -> tuple[str, str]:
+    """Path and query of what is asked for."""
+    try:
+        target = urlsplit(request.path)
+    except ValueError:
+        raise not_found() from None
+    return target.path, target.query
+
+
+def _negotiate(protocol: ServerProtocol, request: Request) -> Response:
+    if request.headers.get_all("Sec-WebSocket-Version") not in ([], [VERSION]):
+        raise Refused("upgrade_required", f"This server speaks version {VERSION} of the WebSocket protocol.")
+    response = protocol.accept(request)
+    match response.status_code:
+        case 101:
+            return response
+        case 405:
+            raise Refused("method_not_allowed", "A WebSocket is opened by GET.")
+        case 426:
+            raise Refused("upgrade_required")
+    raise Refused("malformed", f"This is no WebSocket handshake: {protocol.handshake_exc}.")
+
+
+def _check_origin(headers: Headers, peer: str, scheme: str, settings: Settings) -> None:
+    _, forwarded_scheme = client(peer, headers.raw_items(), settings.trusted_proxies)
+    own = settings.public_url or f"{forwarded_scheme or scheme}://{''.join(headers.get_all('Host')[:1])}"
+    if not is_allowed(headers.get("Origin"), own, settings.origins):
+        raise Refused("forbidden_origin", "Pages of this origin may not connect (server.origins).")
+
+
+def _token(query: str, headers: Headers) -> str:
+    given = parse_qs(query)
+    if "token" in given:
+        return given["token"][0]
+    scheme, _, token = "".join(headers.get_all("Authorization")[:1]).partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

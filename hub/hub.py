@@ -1,0 +1,282 @@
+"""The hub: brings frames to the actions, and what was committed to the sockets of those concerned."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from actions import messages, receipts, sessions, users
+from actions.rules import Rules
+from hub import frames
+from hub.connection import Connection
+from hub.presence import Presence
+from hub.publisher import Publisher, send
+from hub.registry import Registry
+from hub.settings import Settings
+from hub.typing import Typing
+from protocol.commands import Read, SendMessage, TypingStart, TypingStop
+from protocol.errors import Refused, not_found
+from protocol.events import Fact, SocketAdmitted
+from protocol.times import rfc3339
+from storage import Store, Transaction
+from storage.store import wall_clock
+from storage.writer import Outcome, unavailable
+
+logger = logging.getLogger(__name__)
+
+WHEEL_SPOKES = 20
+
+
+class Hub:
+    """All sockets. `store.publish` is to be set to its `publish`. Made, and called, on the event loop only."""
+
+    def __init__(
+        self, store: Store, rules: Rules, settings: Settings, clock: Callable[[], int] = wall_clock
+    ) -> None:
+        self.rules = rules
+        self.settings = settings
+        self.timers = asyncio.get_running_loop()
+        self.is_draining = False
+        self._store = store
+        self._clock = clock
+        self._registry = Registry[Connection](settings.live_members)
+        self._presence = Presence(self.timers, settings.linger_seconds, self._went_offline)
+        self._typing = Typing(self.timers, self._tell_typing)
+        self._dirty: list[Connection] = []
+        self._flush_is_due = False
+        # Pings are spread over the interval: each second or so one spoke of the wheel is due.
+        self._wheel: list[set[Connection]] = [set() for _ in range(WHEEL_SPOKES)]
+        self._spoke = 0
+        self._admitting = 0
+        self._publisher = Publisher(self._registry, self._typing, self.timers, settings.receipt_seconds)
+        self.timers.call_later(settings.ping_seconds / WHEEL_SPOKES, self._turn_wheel)
+
+    # For the rest of the server.
+
+    def online(self, user_id: int) -> bool:
+        """Whether the user is online: has a socket, or had one a few seconds ago."""
+        return user_id in self._registry.peers
+
+    def publish(self, facts: Sequence[Fact]) -> None:
+        """Tell what a commit brought, in its order; to each socket in one write."""
+        for fact in facts:
+            try:
+                if isinstance(fact, SocketAdmitted):
+                    self._socket_admitted(fact)
+                else:
+                    self._publisher.tell(fact)
+            except Exception:
+                logger.exception("A %s was not told to all", type(fact).__name__)
+        self._flush()
+
+    def stop_reading(self) -> None:
+        """Take no more frames and no more sockets: the server is about to stop."""
+        self.is_draining = True
+        for connection in self._connections():
+            connection.pause_reading()
+
+    async def close_all(self) -> None:
+        """Close every socket with 1012, after all that is due to it; let go of those that don't answer."""
+        self._store.submit(
+            partial(users.seen, user_ids=list(self._registry.peers), at=self._clock()), _log_failure
+        )
+        closing = self._connections()
+        for connection in closing:
+            connection.close(frames.RESTART, "the server restarts")
+        deadline = self.timers.time() + self.settings.close_seconds
+        while any(not connection.is_gone for connection in closing) and self.timers.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        for connection in closing:
+            if not connection.is_gone:
+                connection.abort()
+
+    # For connections.
+
+    def require_room(self) -> None:
+        """Raise Refused `unavailable` where no more sockets may open."""
+        if self.is_draining:
+            raise _stopping()
+        limit = self.settings.sockets
+        if limit and self._admitting + sum(map(len, self._wheel)) >= limit:
+            raise Refused(
+                "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
+            )
+
+    def admit(self, connection: Connection) -> None:
+        """Ask the store from where on the socket may listen; the answer opens it, or rejects it."""
+        self._admitting += 1
+        actor = connection.actor
+
+        def done(outcome: Outcome) -> None:
+            self._admitting -= 1
+            if outcome.error is not None:
+                connection.reject(outcome.error if isinstance(outcome.error, Refused) else unavailable())
+
+        self._store.submit(partial(sessions.admit, actor=actor), done)
+
+    def handle(
+        self,
+        connection: Connection,
+        command: SendMessage | Read | TypingStart | TypingStop,
+        echo: dict[str, Any],
+    ) -> None:
+        """Do what a client's frame asks; refusals go back with what they answer, `echo`. Raises Refused too."""
+        actor = connection.actor
+        match command:
+            case SendMessage():
+                self._typing.stop(actor.user_id, command.conversation_id)
+                self._submit(
+                    connection,
+                    echo,
+                    lambda tx: messages.send(
+                        tx,
+                        self.rules,
+                        actor,
+                        command.conversation_id,
+                        command,
+                        command.temp_id,
+                        read=command.read,
+                    ),
+                )
+            case Read():
+                self._submit(
+                    connection,
+                    echo,
+                    lambda tx: receipts.read(
+                        tx, self.rules, actor, command.conversation_id, command.message_id
+                    ),
+                )
+            case TypingStart() | TypingStop():
+                room = self._registry.peers[actor.user_id].rooms.get(command.conversation_id)
+                if room is None:
+                    raise not_found()
+                if not room.is_live:
+                    return
+                if isinstance(command, TypingStart):
+                    self._typing.start(actor.user_id, command.conversation_id, connection)
+                else:
+                    self._typing.stop(actor.user_id, command.conversation_id)
+
+    def proved(self, connection: Connection, handed: dict[int, int]) -> None:
+        """The client's stack has all messages of these conversations up to these ids."""
+        actor = connection.actor
+
+        def deliver(tx: Transaction) -> None:
+            for conversation_id, message_id in handed.items():
+                receipts.deliver(tx, self.rules, actor, conversation_id, message_id)
+
+        self._store.submit(sessions.acting(actor, deliver), _log_failure)
+
+    def has_pending(self, connection: Connection) -> None:
+        """The connection has something to send: it goes out at the end of this commit or turn of the loop."""
+        self._dirty.append(connection)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self.timers.call_soon(self._flush)
+
+    def detach(self, connection: Connection) -> None:
+        """The connection is open no more."""
+        user_id = connection.actor.user_id
+        peer = self._registry.peers[user_id]
+        peer.connections.remove(connection)
+        self._wheel[id(connection) // 64 % WHEEL_SPOKES].discard(connection)
+        self._typing.stop_all(user_id, connection)
+        if not peer.connections:
+            self._presence.left(user_id)
+
+    def _socket_admitted(self, fact: SocketAdmitted) -> None:
+        connection = fact.origin
+        assert isinstance(connection, Connection)
+        if not connection.is_waiting:
+            return
+        if self.is_draining:
+            connection.reject(_stopping())
+            return
+        peer = self._registry.peers.get(fact.user_id)
+        came_online = peer is None
+        if peer is None:
+            peer = self._registry.enter(fact.user_id, fact.conversations)
+        else:
+            self._presence.returned(fact.user_id)
+        contacts = peer.contacts()
+        peer.connections.append(connection)
+        self._wheel[id(connection) // 64 % WHEEL_SPOKES].add(connection)
+        greeting = [frames.hello(fact.user_id, fact.event_id, fact.log)]
+        greeting += [frames.online(contact.user_id) for contact in contacts]
+        connection.open(greeting)
+        if came_online:
+            send(contacts, frames.online(fact.user_id))
+        limit = self.settings.sockets_per_user
+        if limit and len(peer.connections) > limit:
+            peer.connections[0].close(
+                frames.TOO_MANY_SOCKETS, f"more than {limit} sockets (limits.sockets_per_user)"
+            )
+
+    # Presence and typing.
+
+    def _went_offline(self, user_id: int) -> None:
+        if self.is_draining:
+            # Everyone goes, and `close_all` has noted when; the store may be closed by now.
+            return
+        peer = self._registry.peers[user_id]
+        contacts = peer.contacts()
+        self._registry.leave(peer)
+        now = self._clock()
+        send(contacts, frames.offline(user_id, rfc3339(now)))
+        self._store.submit(partial(users.seen, user_ids=[user_id], at=now), _log_failure)
+
+    def _tell_typing(self, kind: str, conversation_id: int, user_id: int) -> None:
+        room = self._registry.rooms.get(conversation_id)
+        if room is not None and room.is_live:
+            others = [peer for peer in room.peers.values() if peer.user_id != user_id]
+            send(others, frames.typing(kind, conversation_id, user_id))
+
+    # Inside.
+
+    def _submit(
+        self, connection: Connection, echo: dict[str, Any], action: Callable[[Transaction], Any]
+    ) -> None:
+        connection.asked()
+        self._store.submit(sessions.acting(connection.actor, action), partial(self._answer, connection, echo))
+
+    def _answer(self, connection: Connection, echo: dict[str, Any], outcome: Outcome) -> None:
+        connection.answered()
+        error = outcome.error
+        if error is None:
+            return
+        if isinstance(error, Refused) and error.code == "unauthorized":
+            connection.close(frames.SESSION_ENDED, "the session has ended")
+            return
+        connection.refuse(error if isinstance(error, Refused) else unavailable(), echo)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        now = self.timers.time()
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            try:
+                connection.flush(now)
+            except Exception:
+                # One socket's failure must not leave the others waiting for ever.
+                logger.exception("A socket could not be written to")
+                connection.abort()
+
+    def _turn_wheel(self) -> None:
+        self.timers.call_later(self.settings.ping_seconds / WHEEL_SPOKES, self._turn_wheel)
+        self._spoke = (self._spoke + 1) % WHEEL_SPOKES
+        now = self.timers.time()
+        for connection in list(self._wheel[self._spoke]):
+            connection.pulse.tick(now)
+
+    def _connections(self) -> list[Connection]:
+        return [connection for spoke in self._wheel for connection in spoke]
+
+
+def _stopping() -> Refused:
+    return Refused("unavailable", "The server is about to stop.", retry_after=5)
+
+
+def _log_failure(outcome: Outcome) -> None:
+    if outcome.error is not None:
+        logger.info("Something minor was not stored: %s", outcome.error)

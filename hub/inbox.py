@@ -1,0 +1,52 @@
+"""What comes from one client: fragments put together, and how often it was wrong. Pure."""
+
+from collections import deque
+
+from websockets.frames import Frame
+
+MAX_FRAGMENTS = 128
+BAD_FRAMES = 20
+BAD_FRAMES_SECONDS = 60.0
+
+
+class TooManyFragments(Exception):
+    """One message came in more than `MAX_FRAGMENTS` pieces."""
+
+
+class Inbox:
+    """The incoming half of one socket. The library has checked each frame, and that fragments are in order."""
+
+    __slots__ = ("_bad", "_fragments")
+
+    def __init__(self) -> None:
+        self._fragments: list[bytes] = []
+        self._bad: deque[float] | None = None
+
+    def add(self, frame: Frame) -> bytes | None:
+        """The message that is whole with this frame of it (RFC 6455 section 5.4). Raises TooManyFragments."""
+        if frame.fin and not self._fragments:
+            return bytes(frame.data)
+        self._fragments.append(bytes(frame.data))
+        if len(self._fragments) > MAX_FRAGMENTS:
+            # The library counts bytes only; a fragment costs far more than its byte.
+            raise TooManyFragments
+        if not frame.fin:
+            return None
+        fragments, self._fragments = self._fragments, []
+        return b"".join(fragments)
+
+    def is_abuse(self, now: float) -> bool:
+        """Note a bad frame; whether it was one too many (docs/protocol.md section 6, Errors)."""
+        if self._bad is None:
+            self._bad = deque(maxlen=BAD_FRAMES)
+        self._bad.append(now)
+        return len(self._bad) == BAD_FRAMES and now - self._bad[0] <= BAD_FRAMES_SECONDS
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether a text message is text (RFC 6455 section 8.1)."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

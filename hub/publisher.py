@@ -1,0 +1,152 @@
+"""What a commit brought, told to the sockets of those concerned: facts in, frames out (docs/protocol.md section 6)."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from hub import frames
+from hub.connection import Connection
+from hub.pace import Pace
+from hub.registry import Peer, Registry
+from hub.timers import Timers
+from hub.typing import Typing
+from protocol.events import (
+    ConversationChanged,
+    Fact,
+    MessagePosted,
+    MessageRepeated,
+    ReceiptMoved,
+    SessionEnded,
+    UnreadChanged,
+)
+
+Online = Peer[Connection]
+
+
+def send(peers: Iterable[Online], frame: bytes) -> None:
+    """Add a frame to every socket of these users."""
+    for peer in peers:
+        for connection in peer.connections:
+            connection.add(frame)
+
+
+class Publisher:
+    """Tells facts in the order of commits, and keeps the registry true to them."""
+
+    def __init__(
+        self, registry: Registry[Connection], typing: Typing, timers: Timers, receipt_seconds: float
+    ) -> None:
+        self._registry = registry
+        self._typing = typing
+        self._reads = Pace(timers, receipt_seconds, self._tell_receipt)
+        self._tellers: dict[type[Fact], Callable[[Any], None]] = {
+            MessagePosted: self._message_posted,
+            MessageRepeated: self._message_repeated,
+            ConversationChanged: self._conversation_changed,
+            ReceiptMoved: self._receipt_moved,
+            UnreadChanged: self._unread_changed,
+            SessionEnded: self._session_ended,
+        }
+
+    def tell(self, fact: Fact) -> None:
+        """Tell one fact."""
+        self._tellers[type(fact)](fact)
+
+    def _message_posted(self, fact: MessagePosted) -> None:
+        if fact.origin is None:
+            # On a socket it ended with the frame, in the order of frames: the next start may have come by now.
+            self._typing.stop(fact.sender_id, fact.conversation_id)
+        room = self._registry.rooms.get(fact.conversation_id)
+        if room is None:
+            return
+        frame = frames.new_message(fact.event_id, fact.message)
+        conversation_id, message_id = fact.conversation_id, fact.event_id
+        for user_id, peer in room.peers.items():
+            if user_id == fact.sender_id and fact.temp_id is not None:
+                _send_own(fact, fact.temp_id, peer)
+                continue
+            is_other = user_id != fact.sender_id
+            for connection in peer.connections:
+                connection.add(frame)
+                if is_other:
+                    connection.pulse.handed[conversation_id] = message_id
+
+    def _message_repeated(self, fact: MessageRepeated) -> None:
+        if isinstance(fact.origin, Connection) and fact.origin.is_open:
+            fact.origin.add(frames.message_sent(fact.temp_id, fact.message, None))
+
+    def _conversation_changed(self, fact: ConversationChanged) -> None:
+        conversation = fact.conversation
+        conversation_id = conversation["id"]
+        members = len(conversation["members"])
+        self._stop_typing(conversation_id, members, fact.removed)
+        changes = self._registry.change(conversation_id, members, fact.added, fact.removed)
+        left = [self._registry.peers[user_id] for user_id in fact.removed if user_id in self._registry.peers]
+        if left:
+            send(left, frames.conversation_removed(fact.event_id, conversation_id))
+        room = self._registry.rooms.get(conversation_id)
+        if room is not None:
+            added = set(fact.added)
+            arrived = [peer for user_id, peer in room.peers.items() if user_id in added]
+            stayed = [peer for user_id, peer in room.peers.items() if user_id not in added]
+            if arrived:
+                send(arrived, frames.conversation_created(fact.event_id, conversation))
+            if stayed:
+                send(stayed, frames.conversation_updated(fact.event_id, conversation))
+        for other, peers in changes.gained.items():
+            send(peers, frames.online(other.user_id))
+        for other, peers in changes.lost.items():
+            send(peers, frames.offline(other.user_id, None))
+
+    def _stop_typing(self, conversation_id: int, members: int, removed: tuple[int, ...]) -> None:
+        """Who leaves types no more; and nobody does once the conversation is too large for it."""
+        room = self._registry.rooms.get(conversation_id)
+        if room is not None:
+            ending = removed if self._registry.would_live(members) else tuple(room.peers)
+            for user_id in ending:
+                self._typing.stop(user_id, conversation_id)
+
+    def _receipt_moved(self, fact: ReceiptMoved) -> None:
+        # What was delivered is told at the pace of the pings that prove it.
+        if fact.kind == "read":
+            self._reads.add(fact)
+        else:
+            self._tell_receipt(fact)
+
+    def _tell_receipt(self, fact: ReceiptMoved) -> None:
+        room = self._registry.rooms.get(fact.conversation_id)
+        if room is None or not room.is_live:
+            return
+        for author_id, message_id in fact.messages:
+            # An author who has left the conversation hears nothing more of it.
+            author = room.peers.get(author_id)
+            if author is not None:
+                send((author,), frames.receipt(fact.kind, fact.conversation_id, message_id, fact.user_id))
+
+    def _unread_changed(self, fact: UnreadChanged) -> None:
+        peer = self._registry.peers.get(fact.user_id)
+        if peer is None:
+            return
+        frame = frames.unread(fact.conversation_id, fact.message_id, fact.unread_count)
+        for connection in peer.connections:
+            if connection is not fact.origin:
+                connection.add(frame)
+
+    def _session_ended(self, fact: SessionEnded) -> None:
+        peer = self._registry.peers.get(fact.user_id)
+        for connection in list(peer.connections) if peer else ():
+            if connection.actor.session_id == fact.session_id:
+                connection.close(frames.SESSION_ENDED, "the session has ended")
+
+
+def _send_own(fact: MessagePosted, temp_id: str, sender: Online) -> None:
+    """A message to its own sender, who alone sees the `temp_id`: the ACK where it was sent, elsewhere the event."""
+    own = fact.message.copy()
+    own["temp_id"] = temp_id
+    frame: bytes | None = None
+    for connection in sender.connections:
+        if connection is fact.origin:
+            connection.add(frames.message_sent(temp_id, own, fact.event_id))
+            continue
+        if frame is None:
+            frame = frames.new_message(fact.event_id, own)
+        connection.add(frame)

@@ -1,0 +1,309 @@
+"""How a socket is closed, byte by byte (docs/protocol.md section 6, Close codes; RFC 6455 sections 5 and 7)."""
+
+import asyncio
+
+import pytest
+
+from tests.hub.conftest import MakeHouse
+from tests.support.hub import House
+from tests.support.raw import (
+    BINARY,
+    CLOSE,
+    CONT,
+    PING,
+    PONG,
+    TEXT,
+    RawFrame,
+    RawSocket,
+    frame_bytes,
+    text_bytes,
+)
+
+pytestmark = pytest.mark.transport
+
+LIMIT = 64 * 1024
+
+
+@pytest.fixture
+async def house(make_house: MakeHouse) -> House:
+    """A house that lets go of nobody who has not closed: an end that comes is one that was meant."""
+    return await make_house(close_seconds=60.0)
+
+
+async def closed_with(client: RawSocket, code: int) -> None:
+    """The client gets this close code, then a clean end, and once it ends too the server lets go."""
+    close = await client.until_close()
+    assert close.close_code == code
+    close.payload[2:].decode()
+    await client.ended()
+
+
+async def let_go(house: House) -> None:
+    """The server holds no connection any more."""
+    await house.until(lambda: not house.state.connections, "that the server lets go")
+
+
+async def open_one(house: House) -> RawSocket:
+    return await house.raw(await house.person())
+
+
+async def test_a_binary_frame_closes_with_1003(house: House) -> None:
+    for whole in (True, False):
+        client = await open_one(house)
+        await client.send_frame(BINARY, b"{}", fin=whole)
+        close = await client.until_close()
+        assert close.close_code == 1003
+        await client.send_close(1003)
+        await client.ended()
+
+
+@pytest.mark.parametrize("payload", [b"\xff", b'{"type": "\xc3"}', b"\xed\xa0\x80", b"\xc0\x80", b"{}\xf5"])
+async def test_what_is_no_utf_8_closes_with_1007(house: House, payload: bytes) -> None:
+    client = await open_one(house)
+    await client.send_frame(TEXT, payload)
+    close = await client.until_close()
+    assert close.close_code == 1007
+    await client.send_close(1007)
+    await client.ended()
+
+
+async def test_what_is_no_utf_8_over_fragments_closes_with_1007(house: House) -> None:
+    client = await open_one(house)
+    await client.send_frame(TEXT, b'{"type": "\xc3', fin=False)
+    await client.send_frame(CONT, b'("}')
+    assert (await client.until_close()).close_code == 1007
+
+
+async def test_a_character_split_between_fragments_is_utf_8(house: House) -> None:
+    client = await open_one(house)
+    await client.send_frame(TEXT, b'{"type": "\xc3', fin=False)
+    await client.send_frame(PING, b"between")
+    assert await client.frame() == RawFrame(PONG, b"between")
+    await client.send_frame(CONT, b'\xa4"}')
+    assert (await client.text("error"))["code"] == "unknown_type"
+
+
+async def test_a_frame_of_64_kib_is_taken_and_one_byte_more_closes_with_1009(house: House) -> None:
+    client = await open_one(house)
+    await client.send_frame(TEXT, b'"' + b"x" * (LIMIT - 2) + b'"')
+    assert (await client.text("error"))["code"] == "invalid"
+    await client.send_frame(TEXT, b'"' + b"x" * (LIMIT - 1) + b'"')
+    await closed_with(client, 1009)
+
+
+async def test_the_limit_holds_for_all_fragments_of_a_message_together(make_house: MakeHouse) -> None:
+    house = await make_house(frame_bytes=1000)
+    client = await open_one(house)
+    await client.send_frame(TEXT, b'"' + b"x" * 499, fin=False)
+    await client.send_frame(CONT, b"x" * 499 + b'"')
+    assert (await client.text("error"))["code"] == "invalid"
+    await client.send_frame(TEXT, b"x" * 500, fin=False)
+    await client.send_frame(CONT, b"x" * 501, fin=False)
+    await closed_with(client, 1009)
+
+
+async def test_a_client_that_is_still_sending_its_huge_frame_gets_1009_and_no_reset(house: House) -> None:
+    client = await open_one(house)
+    sending = asyncio.create_task(client.send(frame_bytes(TEXT, b"x" * 8_000_000)))
+    close = await client.until_close()
+    assert close.close_code == 1009
+    await client.ended()
+    await sending
+    client.close()
+    await let_go(house)
+
+
+@pytest.mark.parametrize("rest", [1, 126])
+async def test_128_fragments_are_taken_and_one_more_closes_with_1009(house: House, rest: int) -> None:
+    client = await open_one(house)
+    await client.send_frame(TEXT, b"[", fin=False)
+    for _ in range(126):
+        await client.send_frame(CONT, b"", fin=False)
+    await client.send_frame(CONT, b"]")
+    assert (await client.text("error"))["code"] == "invalid"
+    pieces = [frame_bytes(TEXT, b"[", fin=False), *[frame_bytes(CONT, b"", fin=False)] * 128]
+    step = 129 // rest
+    for start in range(0, 129, step):
+        await client.send(b"".join(pieces[start : start + step]))
+    close = await client.until_close()
+    assert close.close_code == 1009
+    await client.send_close(1009)
+    await client.ended()
+
+
+async def test_megabytes_of_tiny_fragments_cost_no_more_than_their_close(house: House) -> None:
+    client = await open_one(house)
+    flood = frame_bytes(TEXT, b"[", fin=False) + frame_bytes(CONT, b"x", fin=False) * 300_000
+    sending = asyncio.create_task(client.send(flood))
+    assert (await client.until_close()).close_code == 1009
+    await client.send_close_after(sending)
+    client.close()
+    await let_go(house)
+
+
+BROKEN = {
+    "a reserved bit": frame_bytes(TEXT, b"{}", rsv=4),
+    "another reserved bit": frame_bytes(PING, b"", rsv=1),
+    "no mask": frame_bytes(TEXT, b"{}", mask=False),
+    "an unknown data opcode": frame_bytes(0x3, b"{}"),
+    "an unknown control opcode": frame_bytes(0xB, b""),
+    "a continuation of nothing": frame_bytes(CONT, b"{}"),
+    "a message within a message": frame_bytes(TEXT, b"{", fin=False) + frame_bytes(TEXT, b"}"),
+    "a fragmented ping": frame_bytes(PING, b"", fin=False),
+    "a long ping": frame_bytes(PING, b"x" * 126),
+    "a close frame of one byte": frame_bytes(CLOSE, b"\x03"),
+    "a close code that nobody may send": frame_bytes(CLOSE, (1005).to_bytes(2, "big")),
+    "a close code beyond all": frame_bytes(CLOSE, (5000).to_bytes(2, "big")),
+    "a close within a message": frame_bytes(TEXT, b"{", fin=False) + frame_bytes(CLOSE, b"\x03\xe8"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+async def test_what_breaks_rfc_6455_closes_with_1002(house: House, broken: bytes) -> None:
+    client = await open_one(house)
+    await client.send(broken)
+    await closed_with(client, 1002)
+    client.close()
+    await let_go(house)
+
+
+async def test_a_close_reason_that_is_no_utf_8_closes_with_1007(house: House) -> None:
+    client = await open_one(house)
+    await client.send_frame(CLOSE, b"\x03\xe8\xff")
+    await closed_with(client, 1007)
+
+
+async def test_what_came_before_the_broken_frame_is_done(house: House) -> None:
+    ann, bob = await house.people("ann", "bob")
+    dialog = await house.dialog(ann, bob)
+    client, other = await house.raw(ann), await house.connect(bob)
+    message = {"type": "send_message", "temp_id": "1", "conversation_id": dialog, "text": "hello"}
+    await client.send(text_bytes(message) + BROKEN["no mask"] + text_bytes({**message, "temp_id": "2"}))
+    await closed_with(client, 1002)
+    assert (await other.next("new_message"))["message"]["text"] == "hello"
+    await other.settle()
+    assert other.take("new_message") == []
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x03\xe8", b"\x03\xe9bye", (4999).to_bytes(2, "big") + "тчк".encode()], ids=repr
+)
+async def test_a_clients_close_is_echoed_and_ends_the_connection(house: House, payload: bytes) -> None:
+    client = await open_one(house)
+    await client.send_frame(CLOSE, payload)
+    assert await client.until_close() == RawFrame(CLOSE, payload)
+    await client.ended()
+    client.close()
+    await let_go(house)
+
+
+async def test_frames_behind_a_close_are_not_read(house: House) -> None:
+    ann, bob = await house.people("ann", "bob")
+    dialog = await house.dialog(ann, bob)
+    client, other = await house.raw(ann), await house.connect(bob)
+    message = {"type": "send_message", "temp_id": "1", "conversation_id": dialog, "text": "too late"}
+    await client.send(frame_bytes(CLOSE) + text_bytes(message) + frame_bytes(PING))
+    await client.until_close()
+    await client.ended()
+    await house.store.idle()
+    await other.settle()
+    assert other.take("new_message") == []
+
+
+@pytest.mark.parametrize("payload", [b"", b"hello", b"\xff" * 125])
+async def test_a_ping_is_answered_with_its_payload(house: House, payload: bytes) -> None:
+    client = await open_one(house)
+    await client.send_frame(PING, payload)
+    assert await client.frame() == RawFrame(PONG, payload)
+
+
+async def test_a_pong_that_nobody_asked_for_is_ignored(house: House) -> None:
+    client = await open_one(house)
+    await client.send_frame(PONG, b"hello")
+    assert await client.settle() == []
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"", BROKEN["no mask"], frame_bytes(CLOSE, b"\x03\xe8"), frame_bytes(TEXT, b"{}")],
+    ids=["nothing", "no mask", "a close", "a text"],
+)
+@pytest.mark.parametrize(
+    "head",
+    [
+        frame_bytes(BINARY, b"x"),
+        frame_bytes(TEXT, b"\xff"),
+        frame_bytes(TEXT, b"{") * 20,
+        frame_bytes(TEXT, b"[", fin=False) + frame_bytes(CONT, b"", fin=False) * 128,
+    ],
+    ids=["binary", "no UTF-8", "bad frames", "fragments"],
+)
+async def test_whatever_follows_a_fatal_frame_in_the_same_read_the_socket_closes_once(
+    house: House, head: bytes, tail: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await open_one(house)
+    await client.send(head + tail)
+    assert (await client.until_close()).close_code in (1002, 1003, 1007, 1008, 1009, 1000)
+    client.shut_down()
+    await client.ended()
+    await let_go(house)
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
+
+
+async def test_a_client_that_does_not_answer_a_close_is_let_go_of(make_house: MakeHouse) -> None:
+    house = await make_house(close_seconds=0.1)
+    client = await open_one(house)
+    await client.send_frame(BINARY, b"x")
+    assert (await client.until_close()).close_code == 1003
+    await client.broken()
+    await let_go(house)
+
+
+async def test_what_a_client_sends_instead_of_its_close_is_thrown_away(make_house: MakeHouse) -> None:
+    house = await make_house(close_seconds=1.0)
+    ann, bob = await house.people("ann", "bob")
+    dialog = await house.dialog(ann, bob)
+    client, other = await house.raw(ann), await house.connect(bob)
+    connection = house.connection(ann)
+    received: list[int] = []
+    receive = connection._protocol.receive_data
+
+    def receive_data(data: bytes) -> None:
+        received.append(len(data))
+        receive(data)
+
+    connection._protocol.receive_data = receive_data  # type: ignore[method-assign,assignment]
+    await client.send_frame(BINARY, b"x")
+    assert (await client.until_close()).close_code == 1003
+    message = {"type": "send_message", "temp_id": "1", "conversation_id": dialog, "text": "too late"}
+    for _ in range(20):
+        await client.send_json(*[message] * 100)
+        await client.send_frame(PING, b"there?")
+    await house.until(lambda: sum(received) > 20 * 100 * len(text_bytes(message)), "that all of it is read")
+    assert len(connection._protocol.events) == 0
+    await client.broken()
+    await other.settle()
+    assert other.take("new_message") == []
+
+
+async def test_a_client_that_ends_its_half_is_let_go_of(house: House) -> None:
+    client = await open_one(house)
+    client.shut_down()
+    await client.ended()
+    await let_go(house)
+
+
+async def test_a_client_that_resets_the_connection_is_gone(house: House) -> None:
+    ann = await house.person()
+    client = await house.raw(ann)
+    client.reset()
+    await let_go(house)
+    await house.gone(ann)
+
+
+async def test_a_socket_outlives_its_access_token(house: House) -> None:
+    ann, bob = await house.people("ann", "bob")
+    dialog = await house.dialog(ann, bob)
+    socket = await house.connect(ann)
+    house.rules.tokens._key = b"another" * 5  # no token is good any more
+    await socket.say(dialog, "still here")
