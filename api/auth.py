@@ -1,0 +1,73 @@
+"""Accounts and sessions (docs/protocol.md section 1)."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from actions import accounts, sessions
+from actions.sessions import acting
+from api.requests import address, body, caller, path_id, services, user_agent
+from api.responses import answer, created, no_content
+from api.routing import resource
+from protocol.commands import Login, Refresh, Register
+
+
+def routes() -> list[Route]:
+    """What is under `/auth`."""
+    return [
+        resource("/auth/register", POST=register),
+        resource("/auth/login", POST=login),
+        resource("/auth/refresh", POST=refresh),
+        resource("/auth/logout", POST=logout),
+        resource("/auth/sessions", GET=listed),
+        resource("/auth/sessions/{id}", DELETE=end),
+    ]
+
+
+async def register(request: Request) -> Response:
+    """201: a new account."""
+    parts, command = services(request), await body(request, Register)
+    return created(await accounts.register(parts.store, parts.rules, parts.passwords, command))
+
+
+async def login(request: Request) -> Response:
+    """200: a new session's tokens, and the user."""
+    parts, command = services(request), await body(request, Login)
+    return answer(
+        await accounts.login(
+            parts.store,
+            parts.rules,
+            parts.passwords,
+            parts.presence,
+            command,
+            address(request),
+            user_agent(request),
+        )
+    )
+
+
+async def refresh(request: Request) -> Response:
+    """200: a new access token."""
+    parts, command = services(request), await body(request, Refresh)
+    return answer(await parts.store.write(lambda tx: sessions.refresh(tx, parts.rules, command)))
+
+
+async def logout(request: Request) -> Response:
+    """204: the caller's session is over."""
+    parts, actor = caller(request)
+    await parts.store.write(acting(actor, lambda tx: sessions.logout(tx, actor)))
+    return no_content()
+
+
+async def listed(request: Request) -> Response:
+    """200: the caller's sessions."""
+    parts, actor = caller(request)
+    return answer(await parts.store.read(acting(actor, lambda snapshot: sessions.listed(snapshot, actor))))
+
+
+async def end(request: Request) -> Response:
+    """204: one of the caller's sessions is over."""
+    parts, actor = caller(request)
+    session_id = path_id(request)
+    await parts.store.write(acting(actor, lambda tx: sessions.end(tx, actor, session_id)))
+    return no_content()

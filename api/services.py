@@ -1,0 +1,30 @@
+"""What the handlers work with. The composition root makes it; nothing here is global."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actions.attachments import AttachmentRules
+from actions.passwords import Passwords
+from actions.rules import Rules
+from storage import Store
+from storage.attachments.local import LocalFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the server that requests need.
+
+    `presence` says whether a user is online: a port, so that this room need not know the hub. `public_url` is
+    empty where none is set. `body_bytes` caps JSON bodies; `attachments.max_bytes` caps uploads.
+    """
+
+    store: Store
+    rules: Rules
+    passwords: Passwords
+    presence: Callable[[int], bool]
+    body_bytes: int
+    public_url: str
+    origins: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    files: LocalFiles
+    attachments: AttachmentRules

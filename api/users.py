@@ -1,0 +1,53 @@
+"""Users (docs/protocol.md section 2)."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from actions import users
+from actions.sessions import acting
+from api.requests import caller, path_id, query
+from api.responses import answer
+from api.routing import resource
+from protocol.commands import UserSearch
+
+
+def routes() -> list[Route]:
+    """What is under `/users`."""
+    return [
+        resource("/users", GET=search),
+        resource("/users/me", GET=me),
+        resource("/users/{id}", GET=get),
+    ]
+
+
+async def me(request: Request) -> Response:
+    """200: the caller."""
+    parts, actor = caller(request)
+    return answer(
+        await parts.store.read(acting(actor, lambda snapshot: users.me(snapshot, actor, parts.presence)))
+    )
+
+
+async def get(request: Request) -> Response:
+    """200: a user."""
+    parts, actor = caller(request)
+    user_id = path_id(request)
+    return answer(
+        await parts.store.read(
+            acting(actor, lambda snapshot: users.get(snapshot, parts.rules, actor, user_id, parts.presence))
+        )
+    )
+
+
+async def search(request: Request) -> Response:
+    """200: users by the start of their names."""
+    parts, actor = caller(request)
+    command = query(request, UserSearch)
+    return answer(
+        await parts.store.read(
+            acting(
+                actor, lambda snapshot: users.search(snapshot, parts.rules, actor, command, parts.presence)
+            )
+        )
+    )

@@ -1,0 +1,108 @@
+"""Accounts and sessions over REST (docs/protocol.md section 1)."""
+
+import asyncio
+
+import pytest
+
+from tests.api.conftest import Cast
+from tests.support.fixtures import StartServer
+from tests.support.rest import PASSWORD, Rest, refused, succeeded
+
+
+async def test_a_registration_answers_with_what_the_contract_names(rest: Rest) -> None:
+    body = {"email": "Zoe@Example.org", "username": "Zoë", "password": PASSWORD}
+    response = await rest.post("/auth/register", body)
+    assert response.status_code == 201
+    answer = response.json()
+    assert set(answer) == {"id", "email", "username"}
+    assert answer["username"] == "Zoë"
+    for other in ({"username": "zoe2"}, {"email": "zoe2@example.org"}):
+        again = await rest.post("/auth/register", {**body, **other})
+        refused(again, 409, "email_taken" if "username" in other else "username_taken")
+
+
+async def test_a_login_answers_with_tokens_and_the_user_as_it_sees_itself(rest: Rest, cast: Cast) -> None:
+    body = {"email": cast.ann.email.upper(), "password": PASSWORD}
+    answer = succeeded(await rest.post("/auth/login", body))
+    assert set(answer) == {"access_token", "refresh_token", "user"}
+    me = succeeded(
+        await rest.request("GET", "/users/me", headers={"Authorization": f"Bearer {answer['access_token']}"})
+    )
+    assert answer["user"] == me
+    assert set(me) == {"id", "username", "online", "last_seen_at", "email", "is_admin", "created_at"}
+
+
+async def test_a_wrong_email_and_a_wrong_password_get_the_same_answer(rest: Rest, cast: Cast) -> None:
+    answers = [
+        await rest.post("/auth/login", {"email": cast.ann.email, "password": "wrong"}),
+        await rest.post("/auth/login", {"email": "nobody@example.org", "password": PASSWORD}),
+        await rest.post("/auth/login", {"email": "no email\0", "password": "\0"}),
+    ]
+    for answer in answers:
+        refused(answer, 401, "invalid_credentials")
+        assert answer.content == answers[0].content
+
+
+async def test_a_refresh_gives_an_access_token_as_good_as_the_first(rest: Rest, cast: Cast) -> None:
+    answer = succeeded(await rest.post("/auth/refresh", {"refresh_token": cast.bob.refresh_token}))
+    assert set(answer) == {"access_token"}
+    headers = {"Authorization": f"Bearer {answer['access_token']}"}
+    assert (await rest.request("GET", "/users/me", headers=headers)).json()["id"] == cast.bob.id
+
+
+async def test_sessions_are_listed_and_ended_one_by_one(rest: Rest, cast: Cast) -> None:
+    phone, laptop = await rest.login(cast.eve), await rest.login(cast.eve)
+    listed = (await rest.get("/auth/sessions", phone)).json()
+    assert len(listed) == 3
+    assert set(listed[0]) == {"id", "created_at", "last_used_at", "address", "user_agent", "current"}
+    assert [session["current"] for session in listed] == [False, True, False], "newest first"
+    assert listed[0]["address"] == "127.0.0.1"
+    assert listed[0]["user_agent"].startswith("python-httpx")
+    ended = await rest.delete(f"/auth/sessions/{listed[0]['id']}", phone)
+    assert (ended.status_code, ended.content) == (204, b"")
+    refused(await rest.get("/users/me", laptop), 401, "unauthorized")
+    refused(await rest.delete(f"/auth/sessions/{listed[0]['id']}", phone), 404, "not_found")
+    assert (await rest.post("/auth/logout", None, phone)).status_code == 204
+    assert len((await rest.get("/auth/sessions", cast.eve)).json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("proxies", "address"),
+    [(["127.0.0.1"], "198.51.100.7"), ([], "127.0.0.1"), (["10.0.0.0/8"], "127.0.0.1")],
+)
+async def test_a_session_has_the_address_that_a_trusted_proxy_tells(
+    start_server: StartServer, proxies: list[str], address: str
+) -> None:
+    process = start_server({"server.trusted_proxies": proxies})
+    async with Rest(process) as rest:
+        ann = await rest.register()
+        headers = {"X-Forwarded-For": "203.0.113.1, 198.51.100.7", "User-Agent": "x" * 1000}
+        body = {"email": ann.email, "password": ann.password}
+        succeeded(await rest.request("POST", "/auth/login", json=body, headers=headers))
+        newest = (await rest.get("/auth/sessions", ann)).json()[0]
+    assert newest["address"] == address
+    assert newest["user_agent"] == "x" * 256
+
+
+async def test_a_crowd_that_logs_in_is_told_to_come_back_rather_than_to_wait(
+    start_server: StartServer,
+) -> None:
+    process = start_server({"auth.hash_concurrency": 1})
+    async with Rest(process) as rest:
+        body = {"email": "nobody@example.org", "password": PASSWORD}
+        answers = await asyncio.gather(*(rest.post("/auth/login", body) for _ in range(60)))
+        statuses = [answer.status_code for answer in answers]
+        assert set(statuses) == {401, 503}
+        assert statuses.count(401) >= 33
+        for answer in answers:
+            if answer.status_code == 503:
+                refused(answer, 503, "unavailable")
+                assert int(answer.headers["retry-after"]) >= 1
+        refused(await rest.post("/auth/login", body), 401, "invalid_credentials")
+
+
+async def test_a_closed_server_takes_no_registration(start_server: StartServer) -> None:
+    process = start_server({"auth.registration": "closed"})
+    async with Rest(process) as rest:
+        body = {"email": "zoe@example.org", "username": "zoe", "password": PASSWORD}
+        refused(await rest.post("/auth/register", body), 403, "registration_closed")
