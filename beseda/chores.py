@@ -1,0 +1,46 @@
+"""What the server does now and then by itself: clearing away what nobody needs any more."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from actions import attachments, sessions
+from actions.attachments import AttachmentRules
+from protocol.errors import Refused
+from storage import Store
+from storage.attachments.local import LocalFiles
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 3600.0
+
+
+@contextlib.asynccontextmanager
+async def doing_chores(store: Store, files: LocalFiles, limits: AttachmentRules) -> AsyncIterator[None]:
+    """Do them at once and then every hour, for as long as the block lasts."""
+    task = asyncio.create_task(_repeat(store, files, limits))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def do_chores(store: Store, files: LocalFiles, limits: AttachmentRules) -> None:
+    """Once: end sessions that have expired, remove uploads that were never sent. Raises Refused `unavailable`."""
+    while await store.write(sessions.end_expired) >= sessions.EXPIRED_AT_ONCE:
+        pass
+    await attachments.sweep(store, files, limits)
+
+
+async def _repeat(store: Store, files: LocalFiles, limits: AttachmentRules) -> None:
+    while True:
+        try:
+            await do_chores(store, files, limits)
+        except Refused as refusal:
+            logger.warning("The hourly clean-up was not done: %s", refusal.detail)
+        except Exception:
+            logger.exception("The hourly clean-up failed")
+        await asyncio.sleep(EVERY_SECONDS)

@@ -1,0 +1,176 @@
+"""Loading the settings: flags over the environment over the file over the defaults. Nothing wrong is passed over.
+
+Each layer is read as `{"server.port": Given(8000, "--port")}`, so that whatever is wrong can be told with the
+place it came from.
+"""
+
+import json
+import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from beseda.settings import Config
+
+PREFIX = "BESEDA_"
+
+FLAGS = {"server.host": "--host", "server.port": "--port", "server.data_dir": "--data"}
+"""What the command line can set."""
+
+
+_WORDS = {
+    "Value error, ": "",
+    "Input should be": "must be",
+    "String should have": "must have",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid tuple": "a list",
+    "a valid string": "a string",
+    "Input is not a valid path for <class 'pathlib.Path'>": "must be a path",
+}
+"""pydantic speaks to programmers; whoever reads a settings file need not be one."""
+
+
+class ConfigError(Exception):
+    """A setting is unknown or invalid, or the file cannot be read: one line that names it."""
+
+
+class Given(NamedTuple):
+    """A setting's value, and where it stands."""
+
+    value: object
+    where: str
+
+
+def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Config:
+    """The settings. `path` is the file of `--config`; `overrides` are the flags, by the names of what they set.
+
+    Raises ConfigError.
+    """
+    given: dict[str, Given] = {}
+    if path is not None:
+        given.update(_from_file(path))
+    given.update(_from_environment(environ))
+    given.update(_from_flags(overrides))
+    values: dict[str, dict[str, object]] = {}
+    for name, (value, _) in given.items():
+        section, _, key = name.partition(".")
+        values.setdefault(section, {})[key] = value
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)[0]
+        name = ".".join(map(str, found["loc"][:2]))
+        raise ConfigError(
+            f"{name}: {_reason(found['msg'], found['loc'][2:])} ({given[name].where})"
+        ) from None
+
+
+def settings() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Every setting: its section, its name and its definition, in the order of the file."""
+    for section, table in Config.model_fields.items():
+        assert isinstance(table.annotation, type)
+        assert issubclass(table.annotation, BaseModel)
+        for name, field in table.annotation.model_fields.items():
+            yield section, name, field
+
+
+def render() -> str:
+    """The text of `config.toml`: every setting with its default, and what it does."""
+    lines = [
+        "# Every setting of Beseda, with its default. The server reads this file only when it is told to:",
+        "#",
+        "#     beseda serve --config config.toml",
+        "#",
+        "# BESEDA_<SECTION>__<KEY> in the environment overrides it (lists as JSON), and flags override both.",
+    ]
+    last = ""
+    for section, name, field in settings():
+        if section != last:
+            lines += ["", f"[{section}]"]
+            last = section
+        else:
+            lines.append("")
+        lines += textwrap.wrap(str(field.description), 100, initial_indent="# ", subsequent_indent="# ")
+        lines.append(f"{name} = {_toml(field.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def _from_file(path: Path) -> dict[str, Given]:
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: this is no TOML: {error}") from None
+    given = {}
+    for section, table in tables.items():
+        if section not in Config.model_fields:
+            raise ConfigError(f"{section}: there is no such section (in {path})")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{section}: must be a table, [{section}] (in {path})")
+        for key, value in table.items():
+            _require_known(f"{section}.{key}", f"in {path}")
+            given[f"{section}.{key}"] = Given(value, f"in {path}")
+    return given
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
+    given = {}
+    for variable, text in environ.items():
+        # Only names with `__` are settings: Kubernetes, say, puts BESEDA_PORT into the environment by itself.
+        section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
+        if not variable.startswith(PREFIX) or not separator:
+            continue
+        name, where = f"{section}.{key}", f"from {variable}"
+        field = _require_known(name, where)
+        given[name] = Given(_from_text(text, field), where)
+    return given
+
+
+def _from_flags(overrides: Mapping[str, object]) -> dict[str, Given]:
+    given = {}
+    for name, value in overrides.items():
+        where = f"from {FLAGS[name]}"
+        field = _require_known(name, where)
+        given[name] = Given(_from_text(value, field) if isinstance(value, str) else value, where)
+    return given
+
+
+def _from_text(text: str, field: FieldInfo) -> object:
+    """A value as the environment and the command line write it: strings as they are, all else as JSON."""
+    if isinstance(field.default, str | Path):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        # It is wrong, and the check of its type will say how.
+        return text
+
+
+def _require_known(name: str, where: str) -> FieldInfo:
+    for section, key, field in settings():
+        if name == f"{section}.{key}":
+            return field
+    raise ConfigError(f"{name}: there is no such setting ({where})")
+
+
+def _reason(message: str, inner: tuple[int | str, ...]) -> str:
+    """pydantic's message in our words; `inner` leads to the item of a list that is wrong."""
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    message = message[:1].lower() + message[1:]
+    return f"item {inner[0]}: {message}" if inner and isinstance(inner[0], int) else message
+
+
+def _toml(value: Any) -> str:
+    """A default as TOML writes it; JSON's strings and numbers are TOML's too."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(str(value) if isinstance(value, Path) else value)

@@ -1,0 +1,32 @@
+"""What a starting server tells whoever started it: where it is, where its data is, and what to do next."""
+
+from pathlib import Path
+from typing import Literal
+
+from beseda.listening import url
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+
+
+def greeting(
+    host: str, port: int, data_dir: Path, registration: Literal["open", "closed"], *, has_accounts: bool
+) -> str:
+    """The lines. Scripts read the first one; its form is fixed."""
+    address = url(host, port)
+    lines = [f"Beseda listens on {address}", f"Its data is in {data_dir}", ""]
+    # Nobody can connect to "everywhere".
+    reachable = url(_EVERYWHERE.get(host, host), port)
+    if has_accounts:
+        lines += ["Press Ctrl-C to stop it."]
+    elif registration == "closed":
+        lines += [
+            'There is no account yet, and nobody may register: set auth.registration to "open" for the first one.'
+        ]
+    else:
+        lines += [
+            "There is no account yet. The first to register becomes the server's admin:",
+            "",
+            f"  curl {reachable}/auth/register -H 'Content-Type: application/json' \\",
+            """    -d '{"email": "ann@example.org", "username": "ann", "password": "at least 8 characters"}'""",
+        ]
+    return "\n".join(lines)

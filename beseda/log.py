@@ -1,0 +1,77 @@
+"""Logging: lines of text or of JSON on standard error, and no secret in any of them."""
+
+import logging
+import re
+import sys
+from typing import Literal
+
+from protocol.codec import encode
+from protocol.times import rfc3339
+
+# They write requests with their query strings, which hold tokens and signatures, at INFO and DEBUG.
+TALKATIVE = (
+    "asyncio",
+    "aiosqlite",
+    "uvicorn",
+    "uvicorn.access",
+    "uvicorn.asgi",
+    "uvicorn.error",
+    "websockets",
+)
+
+_SECRET = re.compile(
+    r"(?P<name>[?&](?:token|signature))=[^&\s\"'<>)]*"
+    r"|(?P<scheme>\bbearer\s+)[\w.~+/=-]+"
+    r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
+    re.IGNORECASE,
+)
+
+
+def set_up(level: str, form: Literal["text", "json"]) -> None:
+    """Send all logging to standard error, from `level` on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Json() if form == "json" else Text())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def without_secrets(text: str) -> str:
+    """`text` without tokens and signatures: the last resort, should a library put one into a warning or a trace."""
+    return _SECRET.sub(lambda found: f"{found['name'] or found['scheme'] or ''}***", text)
+
+
+class Text(logging.Formatter):
+    """`2026-11-23T13:05:00.123Z WARNING storage.writer: what happened`, a trace on the lines that follow."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """RFC 3339, as everywhere."""
+        return rfc3339(round(record.created * 1000))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines."""
+        return without_secrets(super().format(record))
+
+
+class Json(logging.Formatter):
+    """One object a line, with `time`, `level`, `logger`, `message`, and `trace` where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line."""
+        line = {
+            "time": rfc3339(round(record.created * 1000)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": without_secrets(record.getMessage()),
+        }
+        if record.exc_info:
+            line["trace"] = without_secrets(self.formatException(record.exc_info))
+        # What is no Unicode must not make a log line fail.
+        return encode(
+            {name: text.encode("utf-8", "replace").decode() for name, text in line.items()}
+        ).decode()

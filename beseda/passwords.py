@@ -1,0 +1,48 @@
+"""Hashing passwords beside the event loop, a few at a time."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from actions.passwords import hash_password, verify_password
+from protocol.errors import Refused
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_WAITING = 32
+RETRY_AFTER = 2
+
+
+class PasswordPool:
+    """The port `actions.passwords.Passwords` on threads: `workers` at work, and at most `MAX_WAITING` behind them.
+
+    A hash takes a tenth of a second and 64 MiB. Whoever comes when the queue is full is told to come back, rather
+    than to wait for longer than clients do.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
+        self._room = workers + MAX_WAITING
+
+    async def hash(self, password: str) -> str:
+        """The encoded hash to keep. Raises Refused `unavailable`."""
+        return await self._run(hash_password, password)
+
+    async def verify(self, encoded: str | None, password: str) -> bool:
+        """Whether the password is the one; as slowly, and False, for None. Raises Refused `unavailable`."""
+        return await self._run(verify_password, encoded, password)
+
+    def close(self) -> None:
+        """Let go of the threads; what only waits is not begun."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._room == 0:
+            raise Refused("unavailable", "Too many passwords wait to be checked.", retry_after=RETRY_AFTER)
+        self._room -= 1
+        try:
+            return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
+        finally:
+            self._room += 1

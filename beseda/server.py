@@ -1,0 +1,273 @@
+"""The composition root: every part of the server, and how it starts and stops."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import resource
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+import api
+from actions.attachments import AttachmentRules
+from actions.links import Links
+from actions.rules import Rules
+from actions.tokens import Tokens
+from api.services import Services
+from beseda import keys, log
+from beseda.chores import doing_chores
+from beseda.greeting import greeting
+from beseda.http import HttpProtocol, protocol_class
+from beseda.listening import CannotListen, bind, cannot_listen
+from beseda.passwords import PasswordPool
+from beseda.settings import Config
+from hub import Connection, Hub
+from hub import Settings as HubSettings
+from storage import Settings as StorageSettings
+from storage import Unusable, database, open_store, users
+from storage.attachments.local import LocalFiles
+from storage.store import wall_clock
+
+logger = logging.getLogger(__name__)
+
+STORE_SECONDS = 5.0
+"""How long the store goes on taking and trying what is to be written, once the server stops."""
+
+DRAIN_SECONDS = STORE_SECONDS + 1
+"""How long a request may take once the server stops: what the store refuses at last is told, too."""
+
+KEEP_ALIVE_SECONDS = 65
+"""Longer than proxies keep their connections to us, so that it is not we who close one as a request comes."""
+
+FAIL_STOP = 70
+"""The exit code when the disk can no longer be trusted (EX_SOFTWARE)."""
+
+
+class CannotStart(Exception):
+    """The server cannot start: a sentence that says why."""
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises CannotStart."""
+    log.set_up(config.log.level, config.log.format)
+    _raise_descriptor_limit()
+    try:
+        sockets = bind(config.server.host, config.server.port)
+        with contextlib.ExitStack() as bound, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            for listener in sockets:
+                bound.enter_context(listener)
+            runner.run(_serve(config, sockets))
+    except (CannotListen, Unusable) as error:
+        raise CannotStart(str(error)) from None
+
+
+@contextlib.asynccontextmanager
+async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> AsyncIterator["Server"]:
+    """All parts, put together; they let go of everything at the end of the block. Raises Unusable."""
+    data_dir = config.server.data_dir.absolute()
+    had_database = _has_database(data_dir)
+    async with open_store(StorageSettings(data_dir, config.storage.synchronous), clock) as store:
+        store.on_fatal = _stop_at_once
+        key = keys.signing_key(data_dir, is_expected=had_database)
+        rules = _rules(config, key, clock)
+        files, limits = LocalFiles(data_dir), _attachment_rules(config)
+        hub = Hub(store, rules, _hub_settings(config), clock)
+        store.publish = hub.publish
+        passwords = PasswordPool(config.auth.hash_concurrency)
+        services = Services(
+            store=store,
+            rules=rules,
+            passwords=passwords,
+            presence=hub.online,
+            body_bytes=config.limits.body_bytes,
+            public_url=config.server.public_url,
+            origins=config.server.origins,
+            trusted_proxies=config.server.trusted_proxies,
+            files=files,
+            attachments=limits,
+        )
+        try:
+            async with doing_chores(store, files, limits):
+                yield Server(config, services, hub)
+        finally:
+            passwords.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which drains before it stops."""
+
+    def __init__(self, config: Config, services: Services, hub: Hub) -> None:
+        super().__init__(
+            uvicorn.Config(
+                api.build(services, {"hub": hub}),
+                loop="none",
+                http=protocol_class(config.limits.header_bytes),
+                ws=Connection,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self.services = services
+        self._settings = config
+        self._store = services.store
+        self._hub = hub
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and say so. Raises CannotListen."""
+        assert sockets
+        host, port = self._settings.server.host, sockets[0].getsockname()[1]
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            # Bound, and yet taken: someone else began to listen between.
+            await self.lifespan.shutdown()
+            raise cannot_listen(host, port, error) from None
+        text = greeting(
+            host,
+            port,
+            self._settings.server.data_dir.absolute(),
+            self._settings.auth.registration,
+            has_accounts=await self._store.read(users.has_any),
+        )
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal stops the server in good order, the second one at once.
+
+        uvicorn raises the signals that it has recorded again at the end, and the exit code would be theirs.
+        """
+        if self.should_exit:
+            os._exit(1)
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing new, finish what was begun, tell everyone; each step has its time, under 10 s in all."""
+        self._store.finish_within(STORE_SECONDS)
+        for server in self.servers:
+            server.close()
+        self._hub.stop_reading()
+        for connection in self._http_connections():
+            connection.shutdown()
+        # Nobody on a socket waits for someone else's slow request.
+        await asyncio.gather(self._finish_requests(), self._dismiss_sockets())
+        for connection in self._http_connections():
+            connection.transport.abort()
+        await super().shutdown(sockets)
+
+    async def _finish_requests(self) -> None:
+        tasks = self.server_state.tasks
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while tasks:
+                    await asyncio.wait(list(tasks))
+        except TimeoutError:
+            logger.warning("%d requests took too long to finish and were broken off", len(tasks))
+
+    async def _dismiss_sockets(self) -> None:
+        """Close all sockets, once what they sent is committed and told."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._store.idle()
+        except TimeoutError:
+            logger.warning("The storage took too long, and what waits for it is not acknowledged")
+        await self._hub.close_all()
+
+    def _http_connections(self) -> list[HttpProtocol]:
+        connections: list[object] = list(self.server_state.connections)
+        return [connection for connection in connections if isinstance(connection, HttpProtocol)]
+
+
+def _has_database(data_dir: Path) -> bool:
+    return (data_dir / database.FILE_NAME).exists()
+
+
+async def _serve(config: Config, sockets: list[socket.socket]) -> None:
+    async with assemble(config) as server:
+        _calm_garbage_collector()
+        await server.serve(sockets)
+
+
+def _rules(config: Config, key: bytes, clock: Callable[[], int]) -> Rules:
+    auth, limits = config.auth, config.limits
+    refresh_seconds = auth.refresh_days * 86_400
+    url_seconds = config.attachments.url_hours * 3600
+    return Rules(
+        registration=auth.registration,
+        message_chars=limits.message_chars,
+        group_members=limits.group_members,
+        live_members=limits.live_members,
+        refresh_seconds=refresh_seconds,
+        tokens=Tokens(keys.derive(key, "tokens"), auth.access_minutes * 60, refresh_seconds, clock),
+        links=Links(keys.derive(key, "links"), config.server.public_url, url_seconds, clock),
+    )
+
+
+def _attachment_rules(config: Config) -> AttachmentRules:
+    attachments = config.attachments
+    return AttachmentRules(
+        max_bytes=attachments.max_bytes,
+        unsent_files=attachments.unsent_files,
+        unsent_bytes=attachments.unsent_bytes,
+        min_free_bytes=attachments.min_free_bytes,
+    )
+
+
+def _hub_settings(config: Config) -> HubSettings:
+    server, limits = config.server, config.limits
+    return HubSettings(
+        origins=server.origins,
+        public_url=server.public_url,
+        trusted_proxies=server.trusted_proxies,
+        sockets=limits.sockets,
+        sockets_per_user=limits.sockets_per_user,
+        frame_bytes=limits.frame_bytes,
+        backlog_bytes=limits.backlog_bytes,
+        live_members=limits.live_members,
+        linger_seconds=config.presence.linger_seconds,
+        receipt_seconds=config.receipts.interval_seconds,
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _calm_garbage_collector() -> None:
+    """Have it pass over what was loaded, and come less often: messages make no cycles.
+
+    With Python's defaults it took an eighth of the event loop's time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
+def _raise_descriptor_limit() -> None:
+    """As many sockets as the system lets us have: the usual soft limit of 1024 is for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems name a hard limit that they then refuse.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _stop_at_once(error: Exception) -> None:
+    """Fail-stop: nothing after this is acknowledged, and what clients send again is made whole."""
+    logger.critical("The database's disk failed, and the server stops: %s", error)
+    sys.stderr.flush()
+    os._exit(FAIL_STOP)

@@ -1,0 +1,209 @@
+"""Every setting: its name, its default, what it may be and what it does. `beseda.config` loads them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from protocol.forwarded import networks
+
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _origin(text: str) -> str:
+    """`https://chat.example.org` as browsers write an origin. Raises ValueError for what is none."""
+    url = urlsplit(text.strip())
+    port = url.port
+    bare = url.path in ("", "/") and not url.query and not url.fragment and "@" not in url.netloc
+    if url.scheme not in _DEFAULT_PORTS or not url.hostname or not bare:
+        raise ValueError("must be like https://chat.example.org, without a path")
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return f"{url.scheme}://{host}" + (f":{port}" if port and port != _DEFAULT_PORTS[url.scheme] else "")
+
+
+def _origin_or_empty(text: str) -> str:
+    return _origin(text) if text else ""
+
+
+def _origin_or_any(text: str) -> str:
+    return "*" if text == "*" else _origin(text)
+
+
+def _proxies(texts: tuple[str, ...]) -> tuple[str, ...]:
+    networks(texts)
+    return texts
+
+
+def _folder(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("must not contain NUL")
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+
+
+class Section(BaseModel):
+    """A table of the settings file. Strict: `"8000"` is no port."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Server(Section):
+    """Where the server is, and who reaches it."""
+
+    host: Annotated[str, Field(min_length=1)] = Field(
+        default="127.0.0.1",
+        description="The address to listen on. 0.0.0.0 takes connections from everywhere: put a TLS proxy before it.",
+    )
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any free one."
+    )
+    data_dir: Annotated[Path, Field(strict=False), AfterValidator(_folder)] = Field(
+        default=Path("data"),
+        description="The folder with the database, the attachments and the signing key."
+        " A relative one is relative to the working directory.",
+    )
+    public_url: Annotated[str, AfterValidator(_origin_or_empty)] = Field(
+        default="",
+        description="How clients reach the server, like https://chat.example.org; makes the URLs of attachments"
+        " absolute. Empty: they are paths, and the request's own Host counts.",
+    )
+    origins: Annotated[tuple[Annotated[str, AfterValidator(_origin_or_any)], ...], Field(strict=False)] = (
+        Field(
+            default=(),
+            description="Web pages of these origins may use the server, besides its own; * lets in any.",
+        )
+    )
+    trusted_proxies: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_proxies)] = Field(
+        default=("127.0.0.1", "::1"),
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks.",
+    )
+
+
+class Auth(Section):
+    """Accounts, sessions and passwords."""
+
+    registration: Literal["open", "closed"] = Field(
+        default="open", description="Who may register: everyone (open) or nobody (closed)."
+    )
+    access_minutes: int = Field(
+        default=15, ge=1, le=1440, description="How long an access token is good for."
+    )
+    refresh_days: int = Field(
+        default=30, ge=1, le=3650, description="How long a session, and its refresh token, is good for."
+    )
+    hash_concurrency: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Passwords checked at a time; each takes 64 MiB and a tenth of a second of a core.",
+    )
+
+
+class Limits(Section):
+    """What one client, and all together, may cost. Sizes in bytes."""
+
+    sockets: int = Field(default=10_000, ge=0, description="WebSockets in all; 0 for no limit.")
+    sockets_per_user: int = Field(
+        default=20,
+        ge=0,
+        description="WebSockets of one user; past that the oldest is closed. 0 for no limit.",
+    )
+    frame_bytes: int = Field(
+        default=64 * KIB, ge=KIB, le=64 * MIB, description="The largest WebSocket frame from a client."
+    )
+    backlog_bytes: int = Field(
+        default=MIB,
+        ge=64 * KIB,
+        description="What may wait unsent for a client that reads slowly, before its socket is closed.",
+    )
+    message_chars: int = Field(
+        default=10_000, ge=1, le=MIB, description="The longest text of a message, in characters."
+    )
+    body_bytes: int = Field(
+        default=MIB, ge=KIB, le=64 * MIB, description="The largest JSON body of a request."
+    )
+    header_bytes: int = Field(
+        default=32 * KIB, ge=KIB, le=MIB, description="The URL and headers of a request together."
+    )
+    group_members: int = Field(
+        default=1000, ge=2, le=100_000, description="The most members a group may have."
+    )
+    live_members: int = Field(
+        default=256,
+        ge=2,
+        description="Conversations with more members than this have no presence, typing and receipts.",
+    )
+
+
+class Presence(Section):
+    """Who is online."""
+
+    linger_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=3600,
+        description="How long after its last socket a user still counts as online.",
+    )
+
+
+class Receipts(Section):
+    """The delivered and read ticks."""
+
+    interval_seconds: float = Field(
+        default=0.5, ge=0, le=60, description="The least time between two proofs of delivery on one socket."
+    )
+
+
+class Storage(Section):
+    """The database."""
+
+    synchronous: Literal["full", "normal"] = Field(
+        default="full",
+        description="full: what was acknowledged survives a power cut. normal: faster on slow disks, but a power cut"
+        " may take the last messages.",
+    )
+
+
+class Attachments(Section):
+    """Files in messages. Sizes in bytes."""
+
+    max_bytes: int = Field(default=25 * MIB, ge=1, description="The largest file.")
+    url_hours: int = Field(
+        default=24, ge=1, le=8760, description="How long a file's URL in a message is good for."
+    )
+    unsent_files: int = Field(
+        default=20, ge=1, description="Files that a user may have uploaded and not yet sent."
+    )
+    unsent_bytes: int = Field(default=250 * MIB, ge=1, description="What they may take together.")
+    min_free_bytes: int = Field(
+        default=GIB, ge=0, description="Uploads are refused while the disk has less free space than this."
+    )
+
+
+class Log(Section):
+    """What the server writes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
+    format: Literal["text", "json"] = Field(
+        default="text", description="Lines of text, or one JSON object a line."
+    )
+
+
+class Config(Section):
+    """All settings of a server."""
+
+    server: Server = Server()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
+    presence: Presence = Presence()
+    receipts: Receipts = Receipts()
+    storage: Storage = Storage()
+    attachments: Attachments = Attachments()
+    log: Log = Log()

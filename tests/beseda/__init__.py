@@ -1,0 +1,1 @@
+"""How the server is started, told what to do, and stopped."""
