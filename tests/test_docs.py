@@ -1,0 +1,255 @@
+"""The pages in `docs/` against the code: what exists stands there, and what stands there exists."""
+
+import inspect
+import re
+import tomllib
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from starlette.routing import Route
+
+from api.app import build
+from api.services import Services
+from beseda import config
+from hub import frames
+from protocol import commands
+from protocol.codec import decode
+from protocol.errors import HTTP_STATUS, SOCKET_CODES, Code, Refused
+from protocol.events import ReceiptMoved
+
+ROOT = Path(__file__).resolve().parents[1]
+PROTOCOL = (ROOT / "docs/protocol.md").read_text("utf-8")
+OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+NEVER_ON_THE_SOCKET = frozenset(
+    {
+        # The handshake's, or its socket closes with 4501.
+        "unauthorized", "forbidden_origin", "upgrade_required", "headers_too_large",
+        # REST's alone: no frame asks for what they refuse.
+        "invalid_credentials", "registration_closed", "invalid_url", "method_not_allowed", "email_taken",
+        "username_taken", "unsupported_media_type", "too_many_uploads",
+    }
+)  # fmt: skip
+
+NOT_SENT_YET = frozenset({"forbidden", "rate_limited"})
+"""Codes that no frame is answered with so far; the page names them as such."""
+
+
+def section(page: str, title: str) -> str:
+    """What stands under a heading, up to the next one of its rank or a higher one."""
+    found = re.search(rf"^(#+) {re.escape(title)}$\n(.*?)(?=^#{{1,3}} |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"there is no heading {title!r}"
+    return found[2]
+
+
+def table(text: str) -> list[list[str]]:
+    """The rows of a section's table, without its head; cells without backticks."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) > 2, "there is no table"
+    return [[cell.strip().replace("`", "") for cell in row.strip("|").split("|")] for row in rows[2:]]
+
+
+def words(cell: str) -> set[str]:
+    """The names in a cell."""
+    return set(re.findall(r"\b[a-z]+(?:_[a-z]+)*\b", cell))
+
+
+def made(annotation: Any) -> Any:
+    """Some value of a type."""
+    if typing.is_typeddict(annotation):
+        hints = typing.get_type_hints(annotation)
+        return {name: made(hint) for name, hint in hints.items()}
+    if annotation is int:
+        return 7
+    if annotation is str:
+        return "text"
+    if annotation is bool:
+        return True
+    options = typing.get_args(annotation)
+    if type(None) in options:
+        return made(next(option for option in options if option is not type(None)))
+    if annotation is Refused:
+        return Refused("unavailable", retry_after=1)
+    if typing.get_origin(annotation) is typing.Literal:
+        return options[0]
+    if typing.get_origin(annotation) is list:
+        return []
+    assert typing.get_origin(annotation) is dict, f"make a {annotation} here"
+    return {"temp_id": "7f3a", "conversation_id": 7}
+
+
+def made_frames() -> Iterator[dict[str, Any]]:
+    """One frame from each function of `hub.frames` that makes events; where one makes several kinds, of each."""
+    kinds = {
+        "receipt": typing.get_args(typing.get_type_hints(ReceiptMoved)["kind"]),
+        "typing": ("typing", "typing_stop"),
+    }
+    for name, function in inspect.getmembers(frames, inspect.isfunction):
+        if function.__module__ != frames.__name__ or name in ("text", "event", "ping"):
+            continue
+        hints = typing.get_type_hints(function)
+        assert hints.pop("return") is bytes, f"{name} makes no frame"
+        assert ("kind" in hints) == (name in kinds), f"which kinds does {name} make?"
+        arguments = {argument: made(hint) for argument, hint in hints.items()}
+        for kind in kinds.get(name, (None,)):
+            yield unframed(function, arguments | ({"kind": kind} if kind else {}))
+
+
+def unframed(function: Callable[..., bytes], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The JSON in the text frame that a function makes."""
+    frame = function(**arguments)
+    assert frame[0] == 0x81, "no text frame"
+    return decode(frame[4 if frame[1] == 126 else 2 :])
+
+
+def routes() -> set[str]:
+    """`GET /chats/{id}` and all others that the application serves."""
+    application = build(cast(Services, SimpleNamespace(store=None, origins=())))
+    found = set()
+    for route in application.routes:
+        assert isinstance(route, Route)
+        found |= {f"{method} {route.path}" for method in (route.methods or set()) - {"HEAD"}}
+    return found
+
+
+def test_every_frame_that_a_client_may_send_stands_in_the_protocol_with_all_its_fields() -> None:
+    told = {row[0]: words(row[1]) - {"optional"} for row in table(section(PROTOCOL, "What a client sends"))}
+    there = {name: set(model.model_fields) - {"type"} for name, model in commands.FRAMES.items()}
+    assert there
+    assert told == there
+
+
+def test_every_frame_that_the_server_sends_stands_in_the_protocol_with_all_its_fields() -> None:
+    told = {row[0]: words(row[1]) for row in table(section(PROTOCOL, "What the server sends"))}
+    there: dict[str, set[str]] = {}
+    for frame in made_frames():
+        there.setdefault(frame["type"], set()).update(set(frame) - {"type"})
+    assert {"hello", "message_sent", "new_message", "error"} < set(there)
+    assert told == there
+
+
+def test_every_field_of_a_request_stands_in_the_protocol() -> None:
+    classes = [value for value in vars(commands).values() if isinstance(value, type)]
+    models = [value for value in classes if issubclass(value, commands.Command)]
+    assert len(models) > 10
+    for model in models:
+        for field in model.model_fields:
+            assert re.search(rf"`[^`\n]*\b{field}\b|^    .*\b{field}\b", PROTOCOL, re.MULTILINE), (
+                f"{model.__name__}.{field}"
+            )
+
+
+def test_every_error_code_stands_in_the_protocol_with_its_status() -> None:
+    told = {row[1]: int(row[0]) for row in table(section(PROTOCOL, "Errors"))}
+    there = dict(HTTP_STATUS)
+    del there["unknown_type"], there["rate_limited"]
+    assert told == there
+    assert set(HTTP_STATUS) == set(typing.get_args(Code))
+    for code in typing.get_args(Code):
+        assert f"`{code}`" in PROTOCOL
+
+
+def test_every_code_of_an_error_frame_stands_in_the_protocol() -> None:
+    told = {row[0] for row in table(section(PROTOCOL, "Errors on the socket"))}
+    codes = set(typing.get_args(Code)) - NEVER_ON_THE_SOCKET
+    there = {SOCKET_CODES.get(code, code) for code in codes}
+    assert told == there - NOT_SENT_YET
+    for code in NOT_SENT_YET:
+        assert f"`{code}`" in section(PROTOCOL, "Errors on the socket")
+
+
+def test_every_close_code_stands_in_the_protocol() -> None:
+    told = [int(row[0]) for row in table(section(PROTOCOL, "Close codes"))]
+    there = {value for name, value in vars(frames).items() if name.isupper() and isinstance(value, int)}
+    there = {code for code in there if 1000 <= code < 5000}
+    assert len(there) > 5
+    assert told == sorted(there)
+
+
+def test_every_route_stands_in_the_pages_and_every_route_in_the_pages_exists() -> None:
+    headings = [line for line in PROTOCOL.splitlines() if line.startswith("###")]
+    told = set(re.findall(r"`([A-Z]+ /[^`]*)`", "\n".join(headings)))
+    told |= {f"GET {row[0]}" for row in table(section(OPERATIONS, "Health"))}
+    there = routes()
+    assert "POST /chats/{id}/messages" in there
+    assert told == there
+
+
+def test_every_setting_stands_in_operations_with_its_default_in_the_order_of_the_file() -> None:
+    rows = table(section(OPERATIONS, "Settings"))
+    told = [(name, tomllib.loads(f"value = {default}")["value"]) for name, default, _ in rows]
+    tables = tomllib.loads(config.render())
+    there = [(f"{part}.{key}", value) for part, keys in tables.items() for key, value in keys.items()]
+    assert ("server.port", 8000) in there
+    assert told == there
+
+
+def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells() -> None:
+    defaults = {f"{part}.{key}": field.default for part, key, field in config.settings()}
+    backlog = defaults["limits.backlog_bytes"] // 2**20
+    limits = " ".join(f"{row[0]}: {row[1]};" for row in table(section(PROTOCOL, "Limits")))
+    for setting, told in {
+        "limits.body_bytes": f"JSON body: {defaults['limits.body_bytes'] // 2**20} MiB;",
+        "limits.header_bytes": f"URL and headers: {defaults['limits.header_bytes'] // 2**10} KiB;",
+        "limits.frame_bytes": f"Frame from a client: {defaults['limits.frame_bytes'] // 2**10} KiB;",
+        "limits.message_chars": f"Text of a message: {defaults['limits.message_chars']:,} characters;",
+        "limits.group_members": f"Members of a group: {defaults['limits.group_members']:,};",
+        "limits.live_members": f"typing and receipts: {defaults['limits.live_members']};",
+        "limits.sockets_per_user": f"Sockets per user: {defaults['limits.sockets_per_user']};",
+        "limits.sockets": f"Sockets in all: {defaults['limits.sockets']:,};",
+        "limits.backlog_bytes": f"Unsent backlog of a socket: {backlog} MiB,",
+        "attachments.max_bytes": f"File: {defaults['attachments.max_bytes'] // 2**20} MiB;",
+        "attachments.unsent_files": f"per user: {defaults['attachments.unsent_files']} files,",
+        "attachments.unsent_bytes": f" files, {defaults['attachments.unsent_bytes'] // 2**20} MiB;",
+        "MAX_ATTACHMENTS": f"Attachments of a message: {commands.MAX_ATTACHMENTS};",
+    }.items():
+        assert told in limits, f"{setting}: {told!r}"
+
+
+def test_the_architecture_has_at_most_eighty_lines_and_names_files_that_exist() -> None:
+    assert len(ARCHITECTURE.splitlines()) <= 80
+    named = set(re.findall(r"`([a-z_]+/[\w/.]*)`", ARCHITECTURE))
+    assert len(named) > 5
+    for name in named:
+        assert (ROOT / name).exists(), name
+    for module in set(re.findall(r"`((?:hub|api|actions|storage|protocol|beseda)\.[a-z_]+)", ARCHITECTURE)):
+        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    for link in links:
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), link
+
+
+def test_there_are_pages_with_links() -> None:
+    assert {path.name for path in PAGES} >= {
+        "README.md",
+        "CHANGELOG.md",
+        "protocol.md",
+        "operations.md",
+        "architecture.md",
+    }
+    assert "](docs/protocol.md)" in README
+    assert PROTOCOL.count("](#") > 5
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that the headings of a page have where Markdown is shown."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

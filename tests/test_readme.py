@@ -1,0 +1,125 @@
+"""What the README and `docs/operations.md` tell their readers to type, typed into a shell, at a real server."""
+
+import asyncio
+import dataclasses
+import json
+import re
+import shlex
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.fixtures import Connect, StartServer
+from tests.support.rest import Rest, succeeded
+from tests.support.server import ServerProcess
+from tests.support.shell import Shell, blocks, end, until
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
+ADDRESS = "127.0.0.1:8000"
+
+
+TOOLS = pytest.mark.parametrize("stand_ins", [False, True], ids=["the machine's tools", "stand-ins"])
+"""Each runs twice: a machine without curl must not be the first to find that what stands in for it is wrong."""
+
+
+def typed(text: str, server: ServerProcess) -> str:
+    """What a reader types, at this server."""
+    return text.replace(ADDRESS, server.base_url.removeprefix("http://"))
+
+
+def test_the_readme_starts_the_server_in_two_commands() -> None:
+    first = blocks(README)[0].splitlines()
+    assert len(first) == 2
+    assert first[0].startswith("git clone ")
+    assert first[1] == "make run"
+    assert re.search(r"^run:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert f"http://{ADDRESS}" in README
+
+
+@TOOLS
+async def test_the_first_conversation_of_the_readme_takes_place(
+    fresh_server: ServerProcess, tmp_path: Path, stand_ins: bool
+) -> None:
+    _, register, log_in, talk, print_lines, post = blocks(README)
+    async with Shell(ROOT, tmp_path / "tools", stand_ins=stand_ins) as reader:
+        people = [json.loads(line) for line in (await reader.run(typed(register, fresh_server))).splitlines()]
+        assert [(person["id"], person["username"]) for person in people] == [(1, "ann"), (2, "bob")]
+        assert await reader.run(log_in) == ""
+        sent, _, history = (await reader.run(talk)).partition("\n")
+        assert [message["text"] for message in json.loads(history)] == ["Tea at five?"]
+        assert json.loads(sent)["id"] == json.loads(history)[0]["id"]
+
+        client, frame = (await reader.run(typed(print_lines, fresh_server))).splitlines()
+        socket = await open_client(client)
+        try:
+            await until(socket, '"hello"')
+            assert '"user_id":2' in await until(socket, "}")
+            assert socket.stdin is not None
+            socket.stdin.write(frame.encode() + b"\n")
+            await until(socket, '"message_sent"')
+            assert '"temp_id":"b-1"' in await until(socket, "}}")
+            posted = json.loads(await reader.run(post))
+            await until(socket, '"new_message"')
+            assert posted["text"] in await until(socket, "}}")
+        finally:
+            await end(socket)
+
+
+async def open_client(command: str) -> asyncio.subprocess.Process:
+    """The WebSocket client of the README's line, run by this Python."""
+    program, *arguments = shlex.split(command)
+    assert program == ".venv/bin/python"
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+@TOOLS
+async def test_a_backup_of_a_running_server_brings_everything_back(
+    start_server: StartServer, connect: Connect, tmp_path: Path, stand_ins: bool
+) -> None:
+    back_up, rename_log = blocks(OPERATIONS)
+    server = start_server(data_dir=tmp_path / "data")
+    async with (
+        Rest(server) as rest,
+        Shell(tmp_path, tmp_path / "tools", stand_ins=stand_ins) as operator,
+    ):
+        ann, bob = await rest.people("ann", "bob")
+        dialog = await rest.dialog(ann, bob)
+        body = {"filename": "a.txt", "content_type": "text/plain"}
+        presigned = succeeded(await rest.post("/attachments/presign", body, ann))
+        assert (await rest.put(presigned["url"], b"the file")).is_success
+        sent = await rest.send(ann, dialog, "before", attachments=[presigned["id"]])
+        old = (await connect(ann)).hello["log"]
+        await operator.run(back_up)
+        await rest.send(ann, dialog, "after")
+        await asyncio.to_thread(server.stop)
+        await operator.run(rename_log)
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in (tmp_path / "backup").iterdir()} == {0}
+
+    restored = start_server(data_dir=tmp_path / "backup")
+    async with Rest(restored) as rest:
+        [message] = await rest.history(ann, dialog)
+        assert message["id"] == sent["id"]
+        assert (await rest.get(message["attachments"][0]["url"])).content == b"the file"
+        hello = (await connect(dataclasses.replace(ann, server=restored))).hello
+        assert hello["log"] != old
+
+
+def test_every_refusal_that_operations_explains_is_one_that_the_code_knows() -> None:
+    files = [path for room in ("beseda", "storage") for path in (ROOT / room).rglob("*.py")]
+    sources = "".join(path.read_text("utf-8") for path in files)
+    rows = OPERATIONS.partition("## When it refuses to start")[2].partition("\n## ")[0].splitlines()
+    first_cells = "".join(row.split("|")[1] for row in rows if row.startswith("| `"))
+    explained = re.findall("`([^`]*)`", first_cells)
+    assert len(explained) > 10
+    for words in explained:
+        assert words in sources, words
