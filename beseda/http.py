@@ -190,6 +190,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _hand_over(self, rest: bytes) -> None:
         """Make the connection the hub's, and let go of it so that no cycle keeps this object alive."""
         self._unwatch()
+        # The end of an earlier answer may wait in the transport still; that its client reads is the hub's to see now.
+        self._catch_up()
         self.connections.discard(self)
         assert self.ws_protocol_class is not None
         protocol = self.ws_protocol_class(  # type: ignore[call-arg]

@@ -9,7 +9,7 @@ import pytest
 from beseda import http
 from beseda.server import Server
 from tests.beseda.inside import GET, REFRESH, head
-from tests.support.raw import RawSocket
+from tests.support.raw import RawSocket, upgrade_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -123,13 +123,38 @@ async def test_a_client_that_reads_nothing_of_its_answer_is_let_go(
                 await asyncio.sleep(0.01)
 
 
+async def test_the_time_for_reading_an_answer_ends_with_the_upgrade(
+    running: tuple[str, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, server = running
+    monkeypatch.setattr(http, "STUCK_SECONDS", 0.2)
+    token = await _token(url, "bob")
+    with await RawSocket.open(url) as raw:
+        await raw.send(GET)
+        assert (await raw.answer()).status == 200
+        (connection,) = [one for one in server.server_state.connections if isinstance(one, http.HttpProtocol)]
+        # As if the client had not read the whole of that answer yet.
+        connection.pause_writing()
+        await raw.send(upgrade_bytes(f"/ws?token={token}"))
+        assert (await raw.answer()).status == 101
+        await raw.text("hello")
+        await raw.nothing(0.5)
+
+
+async def _token(url: str, name: str) -> str:
+    """An access token of a new account."""
+    person = {"email": f"{name}@example.org", "password": "correct horse", "username": name}
+    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+        await client.post("/auth/register", json=person)
+        token: str = (await client.post("/auth/login", json=person)).json()["access_token"]
+        return token
+
+
 async def _large_file(url: str) -> str:
     """The signed path of 16 MiB, more than the system takes off our hands for a client that does not read."""
-    ann = {"email": "ann@example.org", "password": "correct horse", "username": "ann"}
-    async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
-        await client.post("/auth/register", json=ann)
-        token = (await client.post("/auth/login", json=ann)).json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
+    token = await _token(url, "ann")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
         wanted = {"filename": "large.bin", "content_type": "application/octet-stream"}
         place = (await client.post("/attachments/presign", json=wanted)).json()
         assert (await client.put(place["url"], content=b"x" * 16 * 1024 * 1024)).status_code == 200
