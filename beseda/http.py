@@ -199,6 +199,9 @@ class HttpProtocol(HttpToolsProtocol):
         )
         transport = self.transport
         protocol.connection_made(transport)
+        if self.flow.write_paused:
+            # The transport has told us, and tells nobody again.
+            protocol.pause_writing()
         protocol.data_received(self._head(self.headers))
         if rest and not transport.is_closing():
             protocol.data_received(rest)

@@ -93,6 +93,7 @@ class Connection(Endpoint):
             state=PROTOCOL_OPEN, max_size=self.hub.settings.frame_bytes, logger=handshake.quiet
         )
         self.state = State.OPEN
+        self._await_reading()
         for part in (self._response, *greeting):
             self.add(part)
         self._response = b""

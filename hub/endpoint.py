@@ -63,10 +63,10 @@ class Endpoint(asyncio.Protocol):
         self._leave(State.LOST)
 
     def pause_writing(self) -> None:
-        """The client reads slower than we write; it has some time to catch up."""
-        if self.state is State.OPEN:
+        """The client reads slower than we write; once the socket is open, it has some time to catch up."""
+        if self.state in (State.HANDSHAKE, State.ADMITTING, State.OPEN):
             self.is_paused = True
-            self._timer = self._timers.call_later(self._settings.stuck_seconds, self.fall_behind)
+            self._await_reading()
 
     def resume_writing(self) -> None:
         """The client caught up."""
@@ -99,6 +99,11 @@ class Endpoint(asyncio.Protocol):
         """Take no more frames."""
         if self.state is State.OPEN:
             self._transport.pause_reading()
+
+    def _await_reading(self) -> None:
+        """Give a client that doesn't read its time, if the socket is open."""
+        if self.is_paused and self.state is State.OPEN:
+            self._timer = self._timers.call_later(self._settings.stuck_seconds, self.fall_behind)
 
     # What a socket adds.
 

@@ -8,6 +8,7 @@ import pytest
 
 from beseda import http
 from beseda.server import Server
+from hub import Connection
 from tests.beseda.inside import GET, REFRESH, head
 from tests.support.raw import RawSocket, upgrade_bytes
 
@@ -139,6 +140,10 @@ async def test_the_time_for_reading_an_answer_ends_with_the_upgrade(
         assert (await raw.answer()).status == 101
         await raw.text("hello")
         await raw.nothing(0.5)
+        (socket,) = [one for one in server.server_state.connections if isinstance(one, Connection)]
+        assert socket.is_paused, "the hub must know, or it would bound no backlog"
+        socket.resume_writing()
+        assert not socket.is_paused
 
 
 async def _token(url: str, name: str) -> str:

@@ -115,6 +115,20 @@ def test_who_is_stuck_for_too_long_falls_behind_and_who_catches_up_does_not() ->
     assert endpoint.told == ["fall behind"]
 
 
+def test_one_who_was_stuck_before_the_socket_was_open_has_its_time_from_then_on() -> None:
+    endpoint = Plain(FakeTransport(), stuck_seconds=30.0)
+    endpoint.state = State.ADMITTING
+    endpoint.pause_writing()
+    endpoint.clock.advance(60)
+    assert (endpoint.is_paused, endpoint.told) == (True, [])
+    endpoint.state = State.OPEN
+    endpoint._await_reading()
+    endpoint.clock.advance(29)
+    assert endpoint.told == []
+    endpoint.clock.advance(1)
+    assert endpoint.told == ["fall behind"]
+
+
 def test_one_who_leaves_while_stuck_does_not_fall_behind() -> None:
     endpoint = Plain(FakeTransport(), stuck_seconds=30.0)
     endpoint.pause_writing()
