@@ -180,7 +180,7 @@ class Hub:
         user_id = connection.actor.user_id
         peer = self._registry.peers[user_id]
         peer.connections.remove(connection)
-        self._wheel[id(connection) // 64 % WHEEL_SPOKES].discard(connection)
+        self._spoke_of(connection).discard(connection)
         self._typing.stop_all(user_id, connection)
         if not peer.connections:
             self._presence.left(user_id)
@@ -201,7 +201,7 @@ class Hub:
             self._presence.returned(fact.user_id)
         contacts = peer.contacts()
         peer.connections.append(connection)
-        self._wheel[id(connection) // 64 % WHEEL_SPOKES].add(connection)
+        self._spoke_of(connection).add(connection)
         greeting = [frames.hello(fact.user_id, fact.event_id, fact.log)]
         greeting += [frames.online(contact.user_id) for contact in contacts]
         connection.open(greeting)
@@ -268,6 +268,10 @@ class Hub:
         now = self.timers.time()
         for connection in list(self._wheel[self._spoke]):
             connection.pulse.tick(now)
+
+    def _spoke_of(self, connection: Connection) -> set[Connection]:
+        # An address's last bits are the same for all of them.
+        return self._wheel[id(connection) // 64 % WHEEL_SPOKES]
 
     def _connections(self) -> list[Connection]:
         return [connection for spoke in self._wheel for connection in spoke]
