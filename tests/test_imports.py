@@ -15,6 +15,7 @@ CONTRACTS = [contract["name"] for contract in SETTINGS["contracts"]]
 
 LAYERS = "Imports run one way, and hub and api are strangers"
 STARTED = "No room knows how it is started"
+CLIENT = "The client knows the protocol, and nothing of the server"
 WEBSOCKETS = "websockets only in hub and the client"
 STARLETTE = "starlette only in api"
 UVICORN = "uvicorn only where the server is put together"
@@ -29,6 +30,8 @@ BREACHES = [
     ("api", "import hub", LAYERS),
     ("beseda.server", "import beseda.cli", LAYERS),
     ("api", "import beseda.config", STARTED),
+    ("beseda.client.rest", "import actions.tokens", CLIENT),
+    ("beseda.client", "import beseda.settings", CLIENT),
     ("api", "import websockets", WEBSOCKETS),
     ("beseda.server", "import websockets", WEBSOCKETS),
     ("hub", "import starlette", STARLETTE),

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import os
 import re
 import shlex
 import stat
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.fixtures import Connect, StartServer
-from tests.support.rest import Rest, succeeded
+from tests.support.rest import Person, Rest, succeeded
 from tests.support.server import ServerProcess
 from tests.support.shell import Shell, blocks, end, until
+from tests.support.socket import open_socket
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -67,6 +69,35 @@ async def test_the_first_conversation_of_the_readme_takes_place(
             assert posted["text"] in await until(socket, "}}")
         finally:
             await end(socket)
+
+
+async def test_the_bot_of_the_readme_answers(fresh_server: ServerProcess, tmp_path: Path) -> None:
+    register = blocks(README)[1]
+    bot = tmp_path / "bot.py"
+    [script] = blocks(README, "python")
+    assert len([line for line in script.splitlines() if line]) == 10
+    bot.write_text(typed(script, fresh_server), "utf-8")
+    async with Shell(ROOT, tmp_path / "tools", stand_ins=True) as reader, Rest(fresh_server) as rest:
+        await reader.run(typed(register, fresh_server))
+        login = {"email": "ann@example.org", "password": "correct horse"}
+        answer = succeeded(await rest.post("/auth/login", login))
+        ann = Person(fresh_server, 1, "ann", **login, token=answer["access_token"], refresh_token="")
+        bob = dataclasses.replace(ann, id=2)
+        dialog = await rest.dialog(ann, bob)
+        running = await asyncio.create_subprocess_exec(
+            sys.executable, str(bot), cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+        try:
+            async with await open_socket(ann) as socket:
+                await socket.next("online_status", where=lambda frame: frame["user_id"] == 2)
+                await rest.send(ann, dialog, "live on time")
+                frame = await socket.next(
+                    "new_message", where=lambda frame: frame["message"]["sender_id"] == 2
+                )
+                assert frame["message"]["text"] == "emit no evil"
+        finally:
+            running.kill()
+            await running.wait()
 
 
 async def open_client(command: str) -> asyncio.subprocess.Process:
