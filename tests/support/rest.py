@@ -167,4 +167,8 @@ def refused(response: httpx.Response, status: int, code: str) -> Json:
     assert problem["code"] == code, problem
     assert isinstance(problem["type"], str), problem
     assert isinstance(problem["title"], str), problem
+    assert isinstance(problem["detail"], str), problem
+    assert bool(problem.get("errors")) == (status == 422), problem
+    for due, name in ((401, "www-authenticate"), (405, "allow"), (429, "retry-after"), (503, "retry-after")):
+        assert status != due or name in response.headers, f"a {status} without {name}"
     return cast(Json, problem)
