@@ -238,3 +238,41 @@ async def test_large_conversations_have_cursors_and_no_delivered_frames(make_hou
         assert house.hub.timers.time() < deadline
         await asyncio.sleep(0.01)
     assert await delivered(author) == []
+
+
+async def test_what_is_proved_after_a_group_grew_too_large_is_told_to_nobody_and_counts_still(
+    make_house: MakeHouse,
+) -> None:
+    house = await make_house(live_members=2)
+    ann, bob, cat = await house.people("ann", "bob", "cat")
+    group = await house.group(ann, bob)
+    author, reader = await house.connect(ann), await house.raw(bob)
+    number = await house.post(ann, group, "hello")
+    payload = await reader.ping()
+    await house.add(ann, group, cat)
+    await reader.send_frame(PONG, payload)
+    await reader.settle()
+    await house.store.idle()
+    assert await delivered(author) == []
+    assert await cursor(house, bob, group) == number
+
+
+async def test_a_group_that_shrinks_to_the_limit_has_delivered_and_read_frames_again(
+    make_house: MakeHouse,
+) -> None:
+    house = await make_house(live_members=2)
+    ann, bob, cat = await house.people("ann", "bob", "cat")
+    group = await house.group(ann, bob, cat)
+    author, reader = await house.connect(ann), await house.raw(bob)
+    await house.post(ann, group, "to too many")
+    await pong(reader)
+    await reader.settle()
+    await house.store.idle()
+    await house.remove(ann, group, cat)
+    number = await house.post(ann, group, "to two")
+    await pong(reader)
+    assert (await author.next("delivered"))["message_id"] == number
+    await reader.send_json({"type": "read", "conversation_id": group, "message_id": number})
+    assert (await author.next("read"))["message_id"] == number
+    await author.settle()
+    assert author.take("delivered") == author.take("read") == []

@@ -164,3 +164,51 @@ async def test_the_linger_goes_on_counting_for_each_user_alone(house: House) -> 
         for _ in "bc"
     }
     assert gone == {person.id for person in people[1:]}
+
+
+async def test_all_sockets_of_two_who_become_and_cease_to_be_contacts_are_told_once(house: House) -> None:
+    ann, bob = await house.people("ann", "bob")
+    sockets = {person.id: [await house.connect(person), await house.connect(person)] for person in (ann, bob)}
+    gone = {"type": "online_status", "online": False, "last_seen_at": None}
+    group = await house.group(ann, bob)
+    await house.group(ann, bob)  # a second one makes no more of contacts
+    for one, other in ((ann, bob), (bob, ann)):
+        for socket in sockets[one.id]:
+            assert await statuses(socket) == [online(other)]
+    for last in (False, True):
+        await house.remove(bob, group if last else group + 1, bob)
+        for one, other in ((ann, bob), (bob, ann)):
+            for socket in sockets[one.id]:
+                assert await statuses(socket) == ([{**gone, "user_id": other.id}] if last else [])
+
+
+async def test_who_lingers_is_a_contact_gained_and_lost_as_one_who_is_there(make_house: MakeHouse) -> None:
+    house = await make_house(linger_seconds=30)
+    ann, bob = await house.people("ann", "bob")
+    witness = await house.connect(bob)
+    async with await house.connect(ann):
+        pass
+    await house.until(lambda: not house.hub._registry.peers[ann.id].connections)
+    group = await house.group(ann, bob)
+    assert await statuses(witness) == [online(ann)]
+    await house.remove(bob, group, bob)
+    assert [frame["online"] for frame in await statuses(witness)] == [False]
+
+
+async def test_a_group_that_grows_too_large_takes_no_contact_from_those_who_share_another_one(
+    make_house: MakeHouse,
+) -> None:
+    house = await make_house(live_members=3)
+    ann, bob, cat, dan = await house.people("ann", "bob", "cat", "dan")
+    group = await house.group(ann, bob, cat)
+    await house.dialog(ann, bob)
+    one, other, third, new = [await house.connect(person) for person in (ann, bob, cat, dan)]
+    for socket in (one, other, third):
+        assert {frame["online"] for frame in await statuses(socket)} == {True}
+    for change, is_large in ((house.add, True), (house.remove, False)):
+        await change(ann, group, dan)
+        for socket, lost in ((one, [cat]), (other, [cat]), (third, [ann, bob]), (new, [])):
+            told = await statuses(socket)
+            assert {frame["user_id"] for frame in told} == {person.id for person in lost}
+            assert len(told) == len(lost)
+            assert all(frame["online"] is not is_large for frame in told)

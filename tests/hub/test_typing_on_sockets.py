@@ -160,3 +160,17 @@ async def test_typing_stops_where_a_conversation_grows_too_large_for_it(make_hou
     await other.next("typing")
     await house.add(ann, group, cat)
     assert (await other.next("typing_stop", timeout=SOON))["user_id"] == ann.id
+
+
+async def test_a_conversation_that_shrinks_to_the_limit_has_typing_again(make_house: MakeHouse) -> None:
+    house = await make_house(live_members=2)
+    ann, bob, cat = await house.people("ann", "bob", "cat")
+    group = await house.group(ann, bob, cat)
+    typist, other = await house.connect(ann), await house.connect(bob)
+    await typist.send({"type": "typing_start", "conversation_id": group})
+    await typist.settle()
+    await house.remove(ann, group, cat)
+    await other.next("conversation_updated")
+    assert other.take("typing") == []
+    await typist.send({"type": "typing_start", "conversation_id": group})
+    assert (await other.next("typing", timeout=SOON))["user_id"] == ann.id
