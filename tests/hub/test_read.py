@@ -229,3 +229,24 @@ async def test_reads_that_wait_for_their_pace_are_not_told_where_the_group_grew_
     await house.store.idle()
     await house.add(ann, group, cat)
     await author.expect_nothing(0.3, "read")
+
+
+async def test_in_a_dialog_too_what_follows_within_the_interval_is_told_together_after_it(
+    make_house: MakeHouse,
+) -> None:
+    house = await make_house(receipt_seconds=0.5)
+    ann, bob, dialog = await two(house)
+    author, reader, other = await house.connect(ann), await house.connect(bob), await house.connect(bob)
+    ids = [await house.post(ann, dialog, f"{number}") for number in range(5)]
+    async with house.held():  # so that a slow machine is no pause
+        for number in ids:
+            await reader.send(frame(dialog, number))
+        await reader.settle()
+    await house.store.idle()
+    assert [told["message_id"] for told in await taken(author, "read")] == ids[:1]
+    # The reader's own sockets wait for nothing.
+    assert [told["message_id"] for told in await taken(other, "unread")] == ids
+    writes = house.writes(ann)
+    assert [(await author.next("read"))["message_id"] for _ in ids[1:]] == ids[1:]
+    assert len([write for write in writes if b'"read"' in write]) == 1
+    assert await taken(author, "read") == []
