@@ -129,3 +129,19 @@ async def test_sessions_that_are_cleared_away_close_their_sockets(make_house: Ma
     now[0] += DAY
     assert await house.store.write(sessions.end_expired) == 1
     assert await socket.closed() == 4501
+
+
+async def test_who_loses_all_sockets_with_a_session_goes_offline_to_the_contacts(house: House) -> None:
+    ann, bob = await house.people("ann", "bob")
+    await house.dialog(ann, bob)
+    witness = await house.connect(bob)
+    again = await house.login(ann)
+    first, second = await house.connect(ann), await house.connect(again)
+    assert (await witness.next("online_status"))["online"] is True
+    await house.logout(ann)
+    assert await first.closed() == 4501
+    await witness.expect_nothing(2 * house.hub.settings.linger_seconds, "online_status")
+    await house.logout(again)
+    assert await second.closed() == 4501
+    offline = await witness.next("online_status")
+    assert (offline["user_id"], offline["online"]) == (ann.id, False)
