@@ -210,3 +210,11 @@ async def test_a_refused_upgrade_leaves_the_users_other_sockets_alone(house: Hou
     assert (await client.upgrade("/ws?token=x")).status == 401
     for socket in sockets:
         await socket.settle()
+
+
+async def test_with_0_for_a_limit_a_user_may_open_any_number_of_sockets(make_house: MakeHouse) -> None:
+    house = await make_house(sockets_per_user=0, sockets=0)
+    ann = await house.person()
+    sockets = [await house.connect(ann) for _ in range(25)]
+    for socket in sockets:
+        await socket.settle()
