@@ -304,3 +304,13 @@ async def test_a_fact_that_cannot_be_told_keeps_no_other_from_being_told(
     await house.together(*(house.post(ann, dialog, temp_id, temp_id) for temp_id in ("1", "cursed", "2")))
     assert [(await reader.next("new_message"))["message"]["text"] for _ in "12"] == ["1", "2"]
     assert "A MessagePosted was not told to all" in caplog.text
+
+
+async def test_a_temp_id_has_up_to_64_characters_whatever_they_weigh(house: House) -> None:
+    ann, bob = await house.people("ann", "bob")
+    dialog = await house.dialog(ann, bob)
+    socket = await house.connect(ann)
+    for temp_id in ("x", "x" * 64, "\U0001f600" * 64):
+        assert (await socket.say(dialog, "hello", temp_id=temp_id))["temp_id"] == temp_id
+    await socket.send_message(dialog, "hello", temp_id="\U0001f600" * 65)
+    assert (await socket.next("error"))["code"] == "invalid"

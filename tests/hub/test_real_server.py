@@ -1,5 +1,8 @@
 """The hub in the server as it is started: what REST does reaches the sockets, and they it."""
 
+import asyncio
+
+from tests.support.files import uploaded
 from tests.support.fixtures import Connect, StartServer
 from tests.support.raw import PONG, RawSocket
 from tests.support.rest import Rest, refused, succeeded
@@ -143,3 +146,91 @@ async def test_the_settings_reach_the_hub(start_server: StartServer) -> None:
             assert (await third.text("online_status", where=lambda frame: frame["online"] is False))[
                 "user_id"
             ] == ann.id
+
+
+async def test_ending_a_session_over_rest_closes_all_its_sockets_and_no_others(
+    rest: Rest, connect: Connect
+) -> None:
+    ann = await rest.register()
+    phone, tablet = await rest.login(ann), await rest.login(ann)
+    ending = [await connect(phone), await connect(phone)]
+    staying = [await connect(ann), await connect(tablet)]
+
+    async def listed() -> list[tuple[int, bool]]:
+        found = (await rest.get("/auth/sessions", ann)).json()
+        return [(session["id"], session["current"]) for session in found]
+
+    (newest, _), (middle, _), (own, is_own) = await listed()
+    assert is_own
+    assert (await rest.delete(f"/auth/sessions/{middle}", ann)).status_code == 204
+    assert [await socket.closed() for socket in ending] == [4501, 4501]
+    assert await listed() == [(newest, False), (own, True)]
+    refused(await rest.get("/users/me", phone), 401, "unauthorized")
+    refused(await rest.post("/auth/refresh", {"refresh_token": phone.refresh_token}), 401, "unauthorized")
+    for socket in staying:
+        await socket.settle()
+    # One's own may be ended by its number as well as by a logout.
+    assert (await rest.delete(f"/auth/sessions/{own}", ann)).status_code == 204
+    assert await staying[0].closed() == 4501
+    await staying[1].settle()
+
+
+async def test_a_temp_id_is_one_message_over_rest_and_over_sockets(rest: Rest, connect: Connect) -> None:
+    ann, bob = await rest.people("ann", "bob")
+    dialog = await rest.dialog(ann, bob)
+    one, other, reader = await connect(ann), await connect(ann), await connect(bob)
+    path = f"/chats/{dialog}/messages"
+    told = await one.say(dialog, "over the socket", temp_id="socket first")
+    again = await rest.post(path, {"text": "over the socket", "temp_id": "socket first"}, ann)
+    assert (again.status_code, again.json()) == (200, told)
+    posted = await rest.post(path, {"text": "over REST", "temp_id": "REST first"}, ann)
+    assert posted.status_code == 201
+    await one.send_message(dialog, "over REST", temp_id="REST first")
+    repeat = await one.next("message_sent")
+    assert repeat == {"type": "message_sent", "temp_id": "REST first", "message": posted.json()}
+    # And at once, over three roads.
+    body = {"text": "both", "temp_id": "a race"}
+    answers = await asyncio.gather(
+        rest.post(path, body, ann), rest.post(path, body, ann), one.say(dialog, "both", temp_id="a race"),
+        other.say(dialog, "both", temp_id="a race"),
+    )  # fmt: skip
+    assert len({answer["id"] if isinstance(answer, dict) else answer.json()["id"] for answer in answers}) == 1
+    mine = await rest.send(bob, dialog, "both", temp_id="a race")  # bob's own, and no business of ann's
+    assert await reader.next("new_message", where=lambda frame: bool(frame["event_id"] == mine["id"]))
+    assert [message["text"] for message in await rest.whole_history(bob, dialog)] == [
+        "over the socket", "over REST", "both", "both",
+    ]  # fmt: skip
+    assert len(reader.take("new_message")) == 3
+
+
+async def test_a_temp_id_that_comes_again_with_something_else_is_a_conflict_over_either_road(
+    rest: Rest, connect: Connect
+) -> None:
+    ann, bob = await rest.people("ann", "bob")
+    dialog, group = await rest.dialog(ann, bob), await rest.group(ann, bob)
+    sent, other = await uploaded(rest, ann), await uploaded(rest, ann)
+    one, reader = await connect(ann), await connect(bob)
+    await one.say(dialog, "look", temp_id="socket first", attachments=[sent])
+    await rest.send(ann, dialog, "look", temp_id="REST first")
+    before = len(await rest.whole_history(bob, dialog))
+    differences: list[tuple[int, str, list[int]]]
+    for temp_id, differences in (
+        ("socket first", [(dialog, "look!", [sent]), (group, "look", [sent]), (dialog, "look", []),
+                          (dialog, "look", [other]), (dialog, "look", [sent, other])]),
+        ("REST first", [(dialog, "look!", []), (group, "look", []), (dialog, "look", [other])]),
+    ):  # fmt: skip
+        for conversation_id, text, attachments in differences:
+            body = {"text": text, "attachments": attachments, "temp_id": temp_id}
+            refused(await rest.post(f"/chats/{conversation_id}/messages", body, ann), 409, "temp_id_conflict")
+            await one.send_message(conversation_id, text, attachments=attachments, temp_id=temp_id)
+            error = await one.next("error")
+            assert (error["code"], error["temp_id"]) == ("temp_id_conflict", temp_id)
+            assert error["conversation_id"] == conversation_id
+    assert len(await rest.whole_history(bob, dialog)) == before
+    assert await rest.whole_history(bob, group) == []
+    # The first ones are acknowledged still, and the file that came with the conflicts may be sent.
+    again = await one.say(dialog, "look", temp_id="socket first", attachments=[sent])
+    assert [file["id"] for file in again["attachments"]] == [sent]
+    await one.say(dialog, "look", temp_id="new", attachments=[other])
+    await reader.settle()
+    assert len(reader.take("new_message")) == before + 1
