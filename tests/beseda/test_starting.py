@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import jwt
 import pytest
 
 from beseda import server as root
@@ -161,8 +162,9 @@ async def test_every_setting_reaches_its_part(tmp_path: Path) -> None:
         limits = services.attachments
         assert (limits.max_bytes, limits.unsent_files, limits.unsent_bytes) == (19, 20, 21)
         assert limits.min_free_bytes == 22
-        token = hub.rules.tokens.issue_access(1, 1)
-        assert hub.rules.tokens.read(token, "access").user_id == 1
+        claims = jwt.decode(hub.rules.tokens.issue_access(1, 1), options={"verify_signature": False})
+        assert claims["exp"] - claims["iat"] == 7 * 60
+        assert 5 * 3600 <= hub.rules.links.fresh(1).expires_in < 6 * 3600 + 1
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
             answer = await client.post(
                 "/auth/register", json={"email": "a@b", "username": "ann", "password": "12345678"}
