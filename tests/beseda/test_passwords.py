@@ -5,9 +5,10 @@ import threading
 import time
 from collections.abc import Iterator
 
+import argon2
 import pytest
 
-from actions.passwords import hash_password
+from actions.passwords import hash_password, verify_password
 from beseda import passwords
 from beseda.passwords import MAX_WAITING, PasswordPool
 from protocol.errors import Refused
@@ -109,3 +110,21 @@ async def test_at_the_end_what_only_waits_is_not_begun(gate: Gate) -> None:
 
 def test_the_hash_is_argon2id_with_the_library_s_defaults() -> None:
     assert hash_password("x").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+def test_an_account_that_does_not_exist_costs_the_work_of_one_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, checked = argon2.PasswordHasher(), []
+
+    class Hasher:
+        def verify(self, encoded: str, password: str) -> bool:
+            checked.append(encoded.rsplit("$", 2)[0])
+            return real.verify(encoded, password)
+
+    own = hash_password("x")
+    monkeypatch.setattr("actions.passwords._hasher", Hasher())
+    assert verify_password(own, "x")
+    for tried in ("x", "nobody's password"):
+        assert not verify_password(None, tried)
+    assert checked == [own.rsplit("$", 2)[0]] * 3
