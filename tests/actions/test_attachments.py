@@ -384,6 +384,9 @@ async def test_a_fresh_url_is_for_those_who_may_read_the_message(stored: Stored)
     assert await readers() == [True, True, False]
     await stored.leave(bob, chat)
     assert await readers() == [True, False, False]
+    # What was sent is the conversation's: who has left it can't read it, and be it one's own.
+    await stored.leave(ann, chat)
+    assert await readers() == [False, False, False]
     assert set(codes) == {"not_found"}
 
 
@@ -479,9 +482,17 @@ async def test_what_is_never_sent_goes_after_a_day_and_what_is_sent_stays(
     stored.clock.now += 1
     await attachments.sweep(stored.store, stored.files, LIMITS)
     assert len(stored.kept()) == 2
+    for _ in range(LIMITS.unsent_files):
+        await presign(stored, bob)  # what he had waiting counts no more
     assert await content(stored, sent) == b"sent"
     assert await content(stored, kept) == b"fresh"
     for attachment_id in stale:
+        with pytest.raises(Refused) as refused:
+            await sent_to_self(stored, ann if attachment_id in stale[:2] else bob, attachment_id)
+        assert refused.value.code == "attachment_unavailable"
+        with pytest.raises(Refused) as refused:
+            await content(stored, attachment_id)
+        assert refused.value.code == "not_found"
         assert (
             await stored.store.read(lambda snapshot, wanted=attachment_id: uploads.find(snapshot, wanted))  # type: ignore[misc]
             is None
