@@ -221,8 +221,9 @@ async def test_the_unread_count_counts_others_messages_after_the_cursor_up_to_a_
 async def test_conversations_are_listed_by_their_latest_event_and_paged_by_it(house: House) -> None:
     anna, bruno = await house.people(2)
     groups = [await house.group(anna, bruno, title=f"Group {number}") for number in range(5)]
-    await house.send(bruno, groups[1])
+    sent = await house.send(bruno, groups[1])
     await rename(house, anna, groups[3], "Renamed")
+    assert (await house.view(bruno, groups[1]))["event_id"] == sent["id"], "a message's event has its id"
     order = [groups[3], groups[1], groups[4], groups[2], groups[0]]
     assert [view["id"] for view in await listed(house, anna)] == order
     events = [view["event_id"] for view in await listed(house, anna)]
@@ -237,6 +238,12 @@ async def test_conversations_are_listed_by_their_latest_event_and_paged_by_it(ho
             before = page[-1]["event_id"]
     assert paged == order
     assert await listed(house, anna, before=1) == []
+
+
+async def test_a_page_has_50_conversations_where_no_number_is_asked_for(house: House) -> None:
+    anna = await house.person()
+    groups = [await house.group(anna) for _ in range(51)]
+    assert [view["id"] for view in await listed(house, anna)] == groups[:0:-1]
 
 
 async def test_a_title_is_the_owners_to_change(house: House) -> None:

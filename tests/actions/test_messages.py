@@ -259,6 +259,15 @@ async def test_the_same_message_with_attachments_is_known_again(house: House) ->
     assert [file["id"] for file in stored[0]["attachments"]] == files
 
 
+async def test_a_message_may_have_ten_attachments_and_then_no_text(house: House) -> None:
+    anna = await house.person()
+    group = await house.group(anna)
+    files = [await upload(house, anna) for _ in range(10)]
+    sent = await house.send(anna, group, " \n", attachments=files)
+    assert [file["id"] for file in sent["attachments"]] == files
+    assert sent["text"] == " \n", "unchanged"
+
+
 async def test_an_attachment_that_is_not_available_keeps_the_whole_message_from_being_stored(
     house: House,
 ) -> None:
@@ -378,3 +387,10 @@ async def test_who_is_added_later_reads_all_that_stood_before(house: House) -> N
     )
     assert await ids(house, cleo, group) == sent[::-1]
     assert (await history(house, cleo, group))[1] == 0
+
+
+async def test_a_page_has_50_messages_where_no_number_is_asked_for(house: House) -> None:
+    anna = await house.person()
+    group = await house.group(anna)
+    sent = [(await house.send(anna, group))["id"] for _ in range(51)]
+    assert await ids(house, anna, group) == sent[:0:-1]

@@ -106,3 +106,13 @@ async def test_a_closed_server_takes_no_registration(start_server: StartServer) 
     async with Rest(process) as rest:
         body = {"email": "zoe@example.org", "username": "zoe", "password": PASSWORD}
         refused(await rest.post("/auth/register", body), 403, "registration_closed")
+
+
+@pytest.mark.parametrize("password", ["пароль 8", "\U0001f600" * 1024])
+async def test_a_password_has_8_to_1024_characters_and_every_one_of_them_counts(
+    rest: Rest, password: str
+) -> None:
+    person = await rest.register("long", password)
+    for other in (password[:-1], password[:-1] + "x"):
+        answer = await rest.post("/auth/login", {"email": person.email, "password": other})
+        refused(answer, 401, "invalid_credentials")

@@ -185,3 +185,12 @@ async def test_fifty_messages_posted_at_once_have_one_order_without_a_gap(rest: 
     messages = await rest.whole_history(cast.ann, group)
     assert [message["seq"] for message in messages] == list(range(1, 51))
     assert len({message["text"] for message in messages}) == 50
+
+
+async def test_a_title_has_up_to_128_characters_whatever_they_weigh(rest: Rest, cast: Cast) -> None:
+    longest = "\U0001f600" * 128
+    group = await rest.group(cast.ann, title=longest)
+    assert (await rest.get(f"/chats/{group}", cast.ann)).json()["title"] == longest
+    assert (await rest.patch(f"/chats/{group}", {"title": "x" * 128}, cast.ann)).status_code == 200
+    problem = refused(await rest.patch(f"/chats/{group}", {"title": longest + "x"}, cast.ann), 422, "invalid")
+    assert [error["field"] for error in problem["errors"]] == ["title"]

@@ -7,6 +7,7 @@ import pytest
 
 from actions import conversations, members
 from protocol.commands import SetRole
+from protocol.entities import Conversation
 from tests.support.hub import House
 from tests.support.rest import Person
 
@@ -243,6 +244,7 @@ async def test_a_change_is_told_once_to_every_socket_of_those_it_concerns_and_to
                 seen.add(conversation["id"] if conversation else frame["conversation_id"])
                 assert (conversation is None) == (kind == REMOVED)
                 if conversation is not None:
+                    assert set(conversation) == set(Conversation.__annotations__), "nobody's own view"
                     assert conversation["event_id"] == after
                     assert person.id in conversation["members"]
                     assert frame.get("conversation_id", conversation["id"]) == conversation["id"]
