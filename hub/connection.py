@@ -1,6 +1,7 @@
 """One socket: RFC 6455 by websockets' Sans-I/O protocol, between a transport and the hub."""
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.frames import Frame, Opcode
@@ -18,6 +19,8 @@ from protocol.errors import Refused
 
 if TYPE_CHECKING:
     from hub.hub import Hub
+
+logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 200
 
@@ -183,6 +186,14 @@ class Connection(Endpoint):
     # Frames in.
 
     def _receive(self, data: bytes) -> None:
+        try:
+            self._take_all(data)
+        except Exception:
+            # Left open, it would have lost frames that the client waits for; broken off, nobody would know why.
+            logger.exception("What a client sent was not handled")
+            self.close(frames.BUG, "an error in the server")
+
+    def _take_all(self, data: bytes) -> None:
         self._protocol.receive_data(data)
         for frame in self._protocol.events_received():
             self._take(cast(Frame, frame))

@@ -14,6 +14,7 @@ NOT_UTF8: Final = 1007
 ABUSE: Final = 1008
 TOO_BIG: Final = 1009
 NO_PONG: Final = 1011
+BUG: Final = 1011
 RESTART: Final = 1012
 TOO_SLOW: Final = 4008
 SESSION_ENDED: Final = 4501

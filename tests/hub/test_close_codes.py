@@ -307,3 +307,39 @@ async def test_a_socket_outlives_its_access_token(house: House) -> None:
     socket = await house.connect(ann)
     house.rules.tokens._key = b"another" * 5  # no token is good any more
     await socket.say(dialog, "still here")
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_bug_closes_the_socket_it_met_with_1011_and_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, early: bool
+) -> None:
+    ann, bob = await house.people("ann", "bob")
+    dialog = await house.dialog(ann, bob)
+    other = await house.connect(bob)
+
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("a secret of the server's")
+
+    monkeypatch.setattr(house.hub._typing, "start", broken)
+    sent = [
+        {"type": "send_message", "temp_id": "1", "conversation_id": dialog, "text": "before"},
+        {"type": "typing_start", "conversation_id": dialog},
+        {"type": "send_message", "temp_id": "2", "conversation_id": dialog, "text": "after"},
+    ]
+    if early:
+        client = await house.dial()
+        await client.send_upgrade(ann, *sent)
+        assert (await client.answer()).status == 101
+    else:
+        client = await house.raw(ann)
+        await client.send_json(*sent)
+    close = await client.until_close()
+    assert close.close_code == 1011
+    assert b"secret" not in close.payload
+    await client.send_close(1011)
+    await client.ended()
+    await house.store.idle()
+    await other.settle()
+    assert [frame["message"]["text"] for frame in other.take("new_message")] == ["before"]
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (record.name, bool(record.exc_info)) == ("hub.connection", True)
