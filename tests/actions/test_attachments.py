@@ -129,6 +129,19 @@ async def test_a_user_may_have_only_so_many_bytes_unsent_as_uploaded(stored: Sto
     await upload(stored, ids[1], bytes(900), 900)  # its own former bytes don't count against it
 
 
+async def test_what_may_wait_to_be_sent_is_no_more_in_a_rush(stored: Stored) -> None:
+    ann = await stored.person("ann")
+    answers = await asyncio.gather(*(presign(stored, ann) for _ in range(20)), return_exceptions=True)
+    ids = [answer["id"] for answer in answers if not isinstance(answer, BaseException)]
+    assert len(ids) == LIMITS.unsent_files == 3
+    # Each fits beside what is there; together they do not.
+    puts = [upload(stored, attachment_id, bytes(700)) for attachment_id in ids]
+    ends = await asyncio.gather(*puts, return_exceptions=True)
+    assert [getattr(end, "code", None) for end in ends].count("too_many_uploads") == 1
+    assert ends.count(None) == 2
+    assert len(stored.kept()) == 2
+
+
 async def test_files_leave_the_disk_to_the_messages(stored: Stored) -> None:
     ann = await stored.person("ann")
     chat = await stored.group(ann)

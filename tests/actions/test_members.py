@@ -1,5 +1,6 @@
 """Who belongs to a group, and who may decide about it (docs/protocol.md section 3)."""
 
+import asyncio
 import dataclasses
 from typing import Literal
 
@@ -251,6 +252,18 @@ async def test_the_only_owner_cannot_become_a_member(house: House) -> None:
     assert demoted["role"] == "member"
     assert await roles(house, anna, group) == {anna.user_id: "member", bruno.user_id: "owner"}
     assert (await refusal(set_role(house, anna, group, anna.user_id, "owner"))).code == "forbidden"
+
+
+async def test_of_two_owners_who_step_down_at_once_one_stays(house: House) -> None:
+    anna, bruno, cleo = await house.people(3)
+    group = await house.group(anna, bruno, cleo)
+    await set_role(house, anna, group, bruno.user_id, "owner")
+    ends = await asyncio.gather(
+        *(set_role(house, owner, group, owner.user_id, "member") for owner in (anna, bruno)),
+        return_exceptions=True,
+    )
+    assert [getattr(end, "code", None) for end in ends] == [None, "last_owner"]
+    assert list((await roles(house, cleo, group)).values()) == ["member", "owner", "member"]
 
 
 @pytest.mark.parametrize("role", ["owner", "member"])
