@@ -33,6 +33,21 @@ def test_without_anything_the_defaults_hold() -> None:
     assert Config().server.data_dir == Path("data")
 
 
+def test_the_defaults_are_the_numbers_of_the_protocol() -> None:
+    usual = Config()
+    assert usual.auth.registration == "open"
+    assert (usual.auth.access_minutes, usual.auth.refresh_days) == (15, 30)
+    assert (usual.limits.sockets_per_user, usual.limits.frame_bytes) == (20, 64 * 1024)
+    assert (usual.limits.backlog_bytes, usual.limits.body_bytes) == (2**20, 2**20)
+    assert (usual.limits.message_chars, usual.limits.group_members) == (10_000, 1000)
+    assert usual.limits.live_members == 256
+    assert (usual.presence.linger_seconds, usual.receipts.interval_seconds) == (5.0, 0.5)
+    assert usual.storage.synchronous == "full"
+    files = usual.attachments
+    assert (files.max_bytes, files.unsent_files, files.unsent_bytes) == (25 * 2**20, 20, 250 * 2**20)
+    assert files.min_free_bytes == 2**30
+
+
 def test_the_file_in_the_repository_shows_every_setting_with_its_default() -> None:
     text = (ROOT / "config.toml").read_text("utf-8")
     assert text == render(), "config.toml is out of date: write beseda.config.render() into it"

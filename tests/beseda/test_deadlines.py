@@ -29,6 +29,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "PACE_SECONDS", 0.2)
 
 
+async def test_the_usual_times_are_the_protocols() -> None:
+    assert (http.HEADER_SECONDS, http.PACE_SECONDS) == (10.0, 20.0)
+
+
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost:", b"\r\n", GET[:-2]])
 async def test_a_request_whose_headers_do_not_come_in_time_is_not_waited_for(url: str, sent: bytes) -> None:
