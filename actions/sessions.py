@@ -1,6 +1,5 @@
 """Sessions: what a login makes, and what ends it (docs/protocol.md section 1)."""
 
-import hmac
 from collections.abc import Callable
 from typing import TypedDict, TypeVar
 
@@ -11,7 +10,7 @@ from protocol.entities import Session
 from protocol.errors import Refused, not_found
 from protocol.events import SessionEnded, SocketAdmitted
 from protocol.times import rfc3339
-from storage import Snapshot, Transaction, conversations, sessions
+from storage import Snapshot, Transaction, conversations, refresh_tokens, sessions
 
 S = TypeVar("S", bound=Snapshot)
 T = TypeVar("T")
@@ -50,7 +49,7 @@ def refresh(tx: Transaction, rules: Rules, command: Refresh) -> AccessToken:
     session = sessions.by_id(tx, claims.session_id)
     if session is None or session.user_id != claims.user_id:
         raise Refused("unauthorized", "The session has ended.")
-    if not hmac.compare_digest(session.refresh_id, str(claims.refresh_id)):
+    if refresh_tokens.find(tx, session.id, str(claims.refresh_id)) is None:
         raise Refused("unauthorized", "The token is missing, invalid or expired.")
     sessions.touch(tx, session.id)
     return {"access_token": rules.tokens.issue_access(session.user_id, session.id)}

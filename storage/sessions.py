@@ -1,7 +1,8 @@
-"""Sessions (logins), as rows. The database keeps the refresh token's `jti`, never a token."""
+"""Sessions (logins), as rows. Each has its refresh tokens in `storage.refresh_tokens`."""
 
 from typing import NamedTuple
 
+from storage import refresh_tokens
 from storage.transaction import Snapshot, Transaction
 
 
@@ -10,26 +11,26 @@ class StoredSession(NamedTuple):
 
     id: int
     user_id: int
-    refresh_id: str
     created_at: int
     last_used_at: int
     address: str
     user_agent: str
 
 
-_COLUMNS = "id, user_id, refresh_id, created_at, last_used_at, address, user_agent"
+_COLUMNS = "id, user_id, created_at, last_used_at, address, user_agent"
 
 
 def insert(
     tx: Transaction, *, user_id: int, refresh_id: str, expires_at: int, address: str, user_agent: str
 ) -> int:
-    """A new session; its id, never given before."""
+    """A new session, with the `jti` of its first refresh token; its id, never given before."""
     cursor = tx.execute(
-        "INSERT INTO sessions (user_id, refresh_id, created_at, last_used_at, expires_at, address, user_agent)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        user_id, refresh_id, tx.now, tx.now, expires_at, address, user_agent,
+        "INSERT INTO sessions (user_id, created_at, last_used_at, expires_at, address, user_agent)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        user_id, tx.now, tx.now, expires_at, address, user_agent,
     )  # fmt: skip
     assert cursor.lastrowid is not None
+    refresh_tokens.insert(tx, cursor.lastrowid, refresh_id, expires_at)
     return cursor.lastrowid
 
 
@@ -67,8 +68,14 @@ def touch(tx: Transaction, session_id: int) -> None:
     tx.execute("UPDATE sessions SET last_used_at = ? WHERE id = ?", tx.now, session_id)
 
 
+def extend(tx: Transaction, session_id: int, expires_at: int) -> None:
+    """The session lasts until then."""
+    tx.execute("UPDATE sessions SET expires_at = ? WHERE id = ?", expires_at, session_id)
+
+
 def delete(tx: Transaction, session_id: int) -> None:
     """End a session: its tokens are dead from the commit on."""
+    refresh_tokens.delete_all(tx, session_id)
     tx.execute("DELETE FROM sessions WHERE id = ?", session_id)
 
 

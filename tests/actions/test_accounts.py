@@ -162,6 +162,8 @@ async def test_each_login_is_a_session_of_its_own(house: House) -> None:
     assert claims[0].session_id != claims[1].session_id
     assert claims[0].refresh_id != claims[1].refresh_id
     stored = await house.read(
-        lambda snapshot: snapshot.rows("SELECT refresh_id, length(user_agent) FROM sessions")
+        lambda snapshot: snapshot.rows(
+            "SELECT jti, length(user_agent) FROM sessions JOIN refresh_tokens ON session_id = id"
+        )
     )
     assert sorted(stored) == sorted((claim.refresh_id, 256) for claim in claims)

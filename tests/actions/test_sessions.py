@@ -7,7 +7,6 @@ from actions.actor import Actor
 from protocol.commands import Refresh
 from protocol.events import SessionEnded, SocketAdmitted
 from storage import Snapshot
-from storage import sessions as stored_sessions
 from tests.support.store import House, make_rules, refusal
 
 
@@ -24,9 +23,15 @@ async def refresh(house: House, token: str) -> str:
 
 async def refresh_token(house: House, actor: Actor) -> str:
     """The actor's refresh token, as its login told it."""
-    stored = await house.read(lambda snapshot: stored_sessions.by_id(snapshot, actor.session_id))
-    assert stored is not None
-    return house.rules.tokens.issue_refresh(actor.user_id, actor.session_id, stored.refresh_id)
+    jti = await refresh_id(house, actor)
+    return house.rules.tokens.issue_refresh(actor.user_id, actor.session_id, jti)
+
+
+async def refresh_id(house: House, actor: Actor) -> str:
+    """The `jti` of the actor's only refresh token."""
+    sql = "SELECT jti FROM refresh_tokens WHERE session_id = ?"
+    jti: str = await house.read(lambda snapshot: snapshot.value(sql, actor.session_id))
+    return jti
 
 
 async def end(house: House, actor: Actor, session_id: int) -> None:
@@ -86,14 +91,13 @@ async def test_a_refresh_gives_an_access_token_of_the_same_session_and_notes_the
 async def test_only_the_sessions_own_refresh_token_refreshes(house: House) -> None:
     anna, bruno = await house.people(2)
     tokens, own = house.rules.tokens, await refresh_token(house, anna)
-    stored = await house.read(lambda snapshot: stored_sessions.by_id(snapshot, anna.session_id))
-    assert stored is not None
+    jti = await refresh_id(house, anna)
     for forged in (
         tokens.issue_refresh(anna.user_id, anna.session_id, "another"),
         tokens.issue_refresh(anna.user_id, anna.session_id, ""),
-        tokens.issue_refresh(bruno.user_id, anna.session_id, stored.refresh_id),
-        tokens.issue_refresh(anna.user_id, bruno.session_id, stored.refresh_id),
-        tokens.issue_refresh(anna.user_id, 99, stored.refresh_id),
+        tokens.issue_refresh(bruno.user_id, anna.session_id, jti),
+        tokens.issue_refresh(anna.user_id, bruno.session_id, jti),
+        tokens.issue_refresh(anna.user_id, 99, jti),
         tokens.issue_access(anna.user_id, anna.session_id),
         own + "x",
         own[:-4],
@@ -213,7 +217,7 @@ async def test_the_database_holds_no_token(house: House) -> None:
     anna = await house.person()
     token = await refresh_token(house, anna)
     await refresh(house, token)
-    stored = await house.read(lambda snapshot: repr(snapshot.rows("SELECT * FROM sessions")))
+    stored = await house.read(lambda snapshot: repr(snapshot.rows("SELECT * FROM refresh_tokens")))
     assert "jti1" in stored
     for part in token.split("."):
         assert part not in stored

@@ -362,6 +362,7 @@ async def test_the_id_of_a_user_is_never_given_again(house: House) -> None:
     first = (await house.person()).user_id
 
     def forget(tx: Transaction) -> None:
+        tx.execute("DELETE FROM refresh_tokens")
         tx.execute("DELETE FROM sessions")
         tx.execute("DELETE FROM users")
 

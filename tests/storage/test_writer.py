@@ -273,7 +273,7 @@ def test_a_commit_that_fails_fails_every_unit_and_leaves_no_transaction_open(
 ) -> None:
     def orphan(tx: Transaction) -> None:
         tx.execute("PRAGMA defer_foreign_keys = ON")
-        tx.execute("INSERT INTO sessions VALUES (1, 12345, '', 0, 0, 0, '', '')")
+        tx.execute("INSERT INTO sessions VALUES (1, 12345, 0, 0, 0, '', '')")
 
     batch = writer.commit([keep(1), orphan])
     assert results(batch) == ["unavailable", "unavailable"]
