@@ -1,16 +1,19 @@
 """Sessions: what a login makes, and what ends it (docs/protocol.md section 1)."""
 
+import secrets
 from collections.abc import Callable
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from actions.actor import Actor
 from actions.rules import Rules
+from actions.tokens import Claims
 from protocol.commands import Refresh
-from protocol.entities import Session
+from protocol.entities import Refreshed, Session
 from protocol.errors import Refused, not_found
 from protocol.events import SessionEnded, SocketAdmitted
 from protocol.times import rfc3339
-from storage import Snapshot, Transaction, conversations, refresh_tokens, sessions
+from storage import Snapshot, Store, Transaction, conversations, refresh_tokens, sessions
+from storage.refresh_tokens import StoredToken
 
 S = TypeVar("S", bound=Snapshot)
 T = TypeVar("T")
@@ -18,10 +21,8 @@ T = TypeVar("T")
 EXPIRED_AT_ONCE = 500
 
 
-class AccessToken(TypedDict):
-    """The answer to a refresh."""
-
-    access_token: str
+REUSE_MILLISECONDS = 10_000
+"""So long after its successor's first use a replaced token still answers: two tabs, or a lost answer."""
 
 
 def require(snapshot: Snapshot, actor: Actor) -> None:
@@ -43,16 +44,18 @@ def acting(actor: Actor, action: Callable[[S], T]) -> Callable[[S], T]:
     return unit
 
 
-def refresh(tx: Transaction, rules: Rules, command: Refresh) -> AccessToken:
-    """A new access token. Raises Refused `unauthorized` for any token but the session's own refresh token."""
+async def refresh(store: Store, rules: Rules, command: Refresh) -> Refreshed:
+    """A new access token, and where `rotate` asks for it the refresh token that replaces this one.
+
+    Raises Refused `unauthorized`. A genuine token that comes back although it was replaced for good is someone
+    else's copy, of either token: it ends the session.
+    """
     claims = rules.tokens.read(command.refresh_token, "refresh")
-    session = sessions.by_id(tx, claims.session_id)
-    if session is None or session.user_id != claims.user_id:
+    new_id = secrets.token_urlsafe(16) if command.rotate else None
+    refreshed = await store.write(lambda tx: _refresh(tx, rules, claims, new_id))
+    if refreshed is None:
         raise Refused("unauthorized", "The session has ended.")
-    if refresh_tokens.find(tx, session.id, str(claims.refresh_id)) is None:
-        raise Refused("unauthorized", "The token is missing, invalid or expired.")
-    sessions.touch(tx, session.id)
-    return {"access_token": rules.tokens.issue_access(session.user_id, session.id)}
+    return refreshed
 
 
 def logout(tx: Transaction, actor: Actor) -> None:
@@ -108,6 +111,49 @@ def admit(tx: Transaction, actor: Actor) -> None:
             conversations=conversations.sizes(tx, actor.user_id),
         )
     )
+
+
+def _refresh(tx: Transaction, rules: Rules, claims: Claims, new_id: str | None) -> Refreshed | None:
+    """None where the session is over; it may be by this very token, and a refused unit could not have ended it."""
+    session = sessions.by_id(tx, claims.session_id)
+    if session is None or session.user_id != claims.user_id:
+        return None
+    token = refresh_tokens.find(tx, session.id, str(claims.refresh_id))
+    if token is None or _is_replaced_for_good(tx, session.id, token):
+        _end(tx, session.id, session.user_id)
+        return None
+    sessions.touch(tx, session.id)
+    refresh_tokens.use(tx, session.id, token.jti)
+    refreshed: Refreshed = {"access_token": rules.tokens.issue_access(session.user_id, session.id)}
+    if new_id is not None:
+        successor = _successor(tx, rules, session.id, token, new_id)
+        refreshed["refresh_token"] = rules.tokens.issue_refresh(
+            session.user_id, session.id, successor.jti, (successor.issued_at, successor.expires_at)
+        )
+    return refreshed
+
+
+def _is_replaced_for_good(tx: Transaction, session_id: int, token: StoredToken) -> bool:
+    if token.successor is None:
+        return False
+    successor = refresh_tokens.find(tx, session_id, token.successor)
+    if successor is None:
+        return True
+    return successor.used_at is not None and tx.now > successor.used_at + REUSE_MILLISECONDS
+
+
+def _successor(
+    tx: Transaction, rules: Rules, session_id: int, token: StoredToken, new_id: str
+) -> StoredToken:
+    """The token's one successor: the one that it has, or else a new one, with which the session's life begins anew."""
+    if token.successor is None:
+        expires_at = tx.now + rules.refresh_seconds * 1000
+        refresh_tokens.forget(tx, session_id, before=tx.now - REUSE_MILLISECONDS)
+        refresh_tokens.replace(tx, session_id, token.jti, new_id, expires_at)
+        sessions.extend(tx, session_id, expires_at)
+    successor = refresh_tokens.find(tx, session_id, token.successor or new_id)
+    assert successor is not None
+    return successor
 
 
 def _end(tx: Transaction, session_id: int, user_id: int) -> None:

@@ -47,9 +47,9 @@ async def login(request: Request) -> Response:
 
 
 async def refresh(request: Request) -> Response:
-    """200: a new access token."""
+    """200: a new access token, and the next refresh token if it is asked for."""
     parts, command = services(request), await body(request, Refresh)
-    return answer(await parts.store.write(lambda tx: sessions.refresh(tx, parts.rules, command)))
+    return answer(await sessions.refresh(parts.store, parts.rules, command))
 
 
 async def logout(request: Request) -> Response:

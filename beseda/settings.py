@@ -94,7 +94,10 @@ class Auth(Section):
         default=15, ge=1, le=1440, description="How long an access token is good for."
     )
     refresh_days: int = Field(
-        default=30, ge=1, le=3650, description="How long a session, and its refresh token, is good for."
+        default=30,
+        ge=1,
+        le=3650,
+        description="How long a refresh token is good for; its session ends with the last one.",
     )
     hash_concurrency: int = Field(
         default=2,

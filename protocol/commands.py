@@ -65,9 +65,10 @@ class Login(Command):
 
 
 class Refresh(Command):
-    """`POST /auth/refresh`."""
+    """`POST /auth/refresh`. With `rotate` the answer brings the refresh token that replaces this one."""
 
     refresh_token: Annotated[str, Field(max_length=4096)]
+    rotate: bool = False
 
 
 class CreateConversation(Command):

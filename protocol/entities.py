@@ -39,6 +39,13 @@ class TokenPair(TypedDict):
     user: OwnUser
 
 
+class Refreshed(TypedDict):
+    """The answer to a refresh. `refresh_token` where `rotate` asked for it."""
+
+    access_token: str
+    refresh_token: NotRequired[str]
+
+
 class Session(TypedDict):
     """A login that lasts until its refresh token does (docs/protocol.md section 1)."""
 

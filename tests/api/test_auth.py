@@ -50,6 +50,20 @@ async def test_a_refresh_gives_an_access_token_as_good_as_the_first(rest: Rest, 
     assert (await rest.request("GET", "/users/me", headers=headers)).json()["id"] == cast.bob.id
 
 
+async def test_a_rotation_brings_a_new_refresh_token_and_the_same_to_who_asks_again(rest: Rest) -> None:
+    ann = await rest.register()
+    body = {"refresh_token": ann.refresh_token, "rotate": True}
+    answers = [
+        succeeded(answer)
+        for answer in await asyncio.gather(*(rest.post("/auth/refresh", body) for _ in range(2)))
+    ]
+    assert set(answers[0]) == {"access_token", "refresh_token"}
+    assert answers[0]["refresh_token"] == answers[1]["refresh_token"] != ann.refresh_token
+    again = succeeded(await rest.post("/auth/refresh", {"refresh_token": answers[0]["refresh_token"]}))
+    headers = {"Authorization": f"Bearer {again['access_token']}"}
+    assert (await rest.request("GET", "/users/me", headers=headers)).json()["id"] == ann.id
+
+
 async def test_sessions_are_listed_and_ended_one_by_one(rest: Rest, cast: Cast) -> None:
     phone, laptop = await rest.login(cast.eve), await rest.login(cast.eve)
     listed = (await rest.get("/auth/sessions", phone)).json()

@@ -77,7 +77,10 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "password": [1, True, None, [], {}, "", "1234567", "x" * 1025],
     },
     "POST /auth/login": {"email": [1, None, [], "x" * 1025], "password": [1, None, [], "x" * 1025]},
-    "POST /auth/refresh": {"refresh_token": [1, None, [], {}, "x" * 4097]},
+    "POST /auth/refresh": {
+        "refresh_token": [1, None, [], {}, "x" * 4097],
+        "rotate": [None, 0, 1, "true", [], {}],
+    },
     "POST /chats": {
         "type": [1, None, "", "channel", "GROUP", ["group"]],
         "title": [*NO_TEXTS, "", " \t", "x" * 129],
@@ -105,7 +108,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
 RIGHT: dict[str, dict[str, Any]] = {
     "POST /auth/register": {"email": "zoe@x.org", "username": "zoe", "password": "12345678"},
     "POST /auth/login": {"email": "zoe@x.org", "password": "12345678"},
-    "POST /auth/refresh": {"refresh_token": "x"},
+    "POST /auth/refresh": {"refresh_token": "x", "rotate": True},
     "POST /chats": {"type": "group", "title": "Team", "members": []},
     "PATCH /chats/{group}": {"title": "Team"},
     "POST /chats/{group}/members": {"members": [1]},

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from actions import sessions
+from protocol.commands import Refresh
+from protocol.errors import Refused
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import DAY, House
 from tests.support.raw import CLOSE, text_bytes
@@ -29,6 +31,27 @@ async def test_ending_a_session_from_another_closes_its_sockets(house: House) ->
     ended, other = await house.connect(ann), await house.connect(again)
     actor, session_id = house.actor(again), house.actor(ann).session_id
     await house.store.write(lambda tx: sessions.end(tx, actor, session_id))
+    assert await ended.closed() == 4501
+    await other.settle()
+
+
+async def test_the_return_of_a_replaced_refresh_token_closes_the_sessions_sockets(
+    make_house: MakeHouse,
+) -> None:
+    now = [1_800_000_000_000]
+    house = await make_house(clock=lambda: now[0])
+    ann = await house.person()
+    again = await house.login(ann)
+    ended, other = await house.connect(ann), await house.connect(again)
+    first = house.rules.tokens.issue_refresh(ann.id, house.actor(ann).session_id, "")
+    store, rules = house.store, house.rules
+    second = (await sessions.refresh(store, rules, Refresh(refresh_token=first, rotate=True)))[
+        "refresh_token"
+    ]
+    await sessions.refresh(store, rules, Refresh(refresh_token=second))
+    now[0] += sessions.REUSE_MILLISECONDS + 1
+    with pytest.raises(Refused):
+        await sessions.refresh(store, rules, Refresh(refresh_token=first))
     assert await ended.closed() == 4501
     await other.settle()
 
