@@ -1,12 +1,14 @@
-"""Registering and logging in (docs/protocol.md section 1)."""
+"""Registering, logging in, and changing what one logs in with (docs/protocol.md section 1)."""
 
 import secrets
 
+from actions.actor import Actor
 from actions.passwords import Passwords
 from actions.rules import Rules
+from actions.sessions import acting, end_others
 from actions.users import Presence, own
 from protocol import names
-from protocol.commands import Login, Register
+from protocol.commands import ChangePassword, Login, Register
 from protocol.entities import Registered, TokenPair
 from protocol.errors import Refused
 from storage import Snapshot, Store, Transaction, sessions, users
@@ -67,10 +69,13 @@ async def login(
     found = await store.read(lambda snapshot: users.credentials(snapshot, email_key))
     user_id, encoded = found or (0, None)
     if not await passwords.verify(encoded, command.password):
-        raise Refused("invalid_credentials", "Wrong email or password.")
+        raise _wrong_credentials()
     refresh_id = secrets.token_urlsafe(16)
 
     def unit(tx: Transaction) -> TokenPair:
+        # A change of the password ends all sessions, and this would be one that it has missed.
+        if users.password(tx, user_id) != encoded:
+            raise _wrong_credentials()
         session_id = sessions.insert(
             tx,
             user_id=user_id,
@@ -86,3 +91,44 @@ async def login(
         }
 
     return await store.write(unit)
+
+
+async def change_password(store: Store, passwords: Passwords, actor: Actor, command: ChangePassword) -> None:
+    """Another password; all other sessions of the actor's end.
+
+    Raises Refused: `unauthorized`, `invalid_credentials` (403) where the current password is wrong, `unavailable`.
+    """
+    checked = await prove_password(store, passwords, actor, command.current_password)
+    new = await passwords.hash(command.new_password)
+
+    def unit(tx: Transaction) -> None:
+        require_password(tx, actor, checked)
+        users.set_password(tx, actor.user_id, new)
+        end_others(tx, actor)
+
+    await store.write(acting(actor, unit))
+
+
+async def prove_password(store: Store, passwords: Passwords, actor: Actor, given: str) -> str:
+    """The encoded password of the actor, which is the given one; `require_password` makes sure that it still is.
+
+    Raises Refused: `unauthorized`, `invalid_credentials` (403), `unavailable`.
+    """
+    encoded = await store.read(acting(actor, lambda snapshot: users.password(snapshot, actor.user_id)))
+    if not await passwords.verify(encoded, given):
+        raise _wrong_password()
+    return encoded
+
+
+def require_password(snapshot: Snapshot, actor: Actor, encoded: str) -> None:
+    """Raise Refused `invalid_credentials` (403) where the password was changed since it was checked."""
+    if users.password(snapshot, actor.user_id) != encoded:
+        raise _wrong_password()
+
+
+def _wrong_credentials() -> Refused:
+    return Refused("invalid_credentials", "Wrong email or password.")
+
+
+def _wrong_password() -> Refused:
+    return Refused("invalid_credentials", "The current password is wrong.", status=403)

@@ -86,6 +86,13 @@ def end(tx: Transaction, actor: Actor, session_id: int) -> None:
     _end(tx, session_id, actor.user_id)
 
 
+def end_others(tx: Transaction, actor: Actor) -> None:
+    """End all of the actor's sessions but its own."""
+    for session in sessions.of_user(tx, actor.user_id):
+        if session.id != actor.session_id:
+            _end(tx, session.id, actor.user_id)
+
+
 def end_expired(tx: Transaction) -> int:
     """End sessions whose refresh token has run out, some at a time; how many."""
     expired = sessions.expired(tx, EXPIRED_AT_ONCE)

@@ -9,7 +9,7 @@ from actions.sessions import acting
 from api.requests import address, body, caller, path_id, services, user_agent
 from api.responses import answer, created, no_content
 from api.routing import resource
-from protocol.commands import Login, Refresh, Register
+from protocol.commands import ChangePassword, Login, Refresh, Register
 
 
 def routes() -> list[Route]:
@@ -19,6 +19,7 @@ def routes() -> list[Route]:
         resource("/auth/login", POST=login),
         resource("/auth/refresh", POST=refresh),
         resource("/auth/logout", POST=logout),
+        resource("/auth/password", POST=change_password),
         resource("/auth/sessions", GET=listed),
         resource("/auth/sessions/{id}", DELETE=end),
     ]
@@ -56,6 +57,14 @@ async def logout(request: Request) -> Response:
     """204: the caller's session is over."""
     parts, actor = caller(request)
     await parts.store.write(acting(actor, lambda tx: sessions.logout(tx, actor)))
+    return no_content()
+
+
+async def change_password(request: Request) -> Response:
+    """204: the caller has another password, and no other session."""
+    parts, actor = caller(request)
+    command = await body(request, ChangePassword)
+    await accounts.change_password(parts.store, parts.passwords, actor, command)
     return no_content()
 
 

@@ -71,6 +71,13 @@ class Refresh(Command):
     rotate: bool = False
 
 
+class ChangePassword(Command):
+    """`POST /auth/password`."""
+
+    current_password: Password
+    new_password: NewPassword
+
+
 class CreateConversation(Command):
     """`POST /chats`. The creator is a member, listed or not."""
 

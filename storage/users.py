@@ -66,6 +66,17 @@ def credentials(snapshot: Snapshot, email_key: str) -> tuple[int, str] | None:
     return (row[0], row[1]) if row else None
 
 
+def password(snapshot: Snapshot, user_id: int) -> str:
+    """The encoded password of a user, who must exist."""
+    encoded: str = snapshot.value("SELECT password FROM users WHERE id = ?", user_id)
+    return encoded
+
+
+def set_password(tx: Transaction, user_id: int, encoded: str) -> None:
+    """Replace the encoded password."""
+    tx.execute("UPDATE users SET password = ? WHERE id = ?", encoded, user_id)
+
+
 def starting_with(snapshot: Snapshot, prefix: str, limit: int) -> list[StoredUser]:
     """Users whose username's key starts with `prefix`, in its order."""
     rows = snapshot.rows(

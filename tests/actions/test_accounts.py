@@ -7,9 +7,10 @@ import pytest
 
 from actions import accounts, sessions, users
 from actions.actor import Actor
-from protocol.commands import Login, Register
+from protocol.commands import ChangePassword, Login, Register
 from protocol.entities import Registered, TokenPair
 from protocol.errors import Refused
+from protocol.events import SessionEnded
 from tests.support.store import House, refusal
 
 WAIT = 20
@@ -167,3 +168,85 @@ async def test_each_login_is_a_session_of_its_own(house: House) -> None:
         )
     )
     assert sorted(stored) == sorted((claim.refresh_id, 256) for claim in claims)
+
+
+async def logged_in(house: House, email: str = "anna@example.org", password: str = "correct horse") -> Actor:
+    """Who acts in a new session."""
+    claims = house.rules.tokens.read((await login(house, email, password))["access_token"], "access")
+    return Actor(claims.user_id, claims.session_id)
+
+
+async def change_password(
+    house: House, actor: Actor, current: str, new: str, passwords: Plain | None = None
+) -> None:
+    """`accounts.change_password`."""
+    command = ChangePassword(current_password=current, new_password=new)
+    await accounts.change_password(house.store, passwords or Plain(), actor, command)
+
+
+async def test_a_new_password_replaces_the_old_one_and_ends_all_other_sessions(house: House) -> None:
+    await register(house)
+    await register(house, "bruno", "bruno@example.org")
+    anna, other, third = [await logged_in(house) for _ in range(3)]
+    bruno = await logged_in(house, "bruno@example.org")
+    house.news()
+    await change_password(house, anna, "correct horse", "battery staple")
+    ended = sorted((other, third), key=lambda actor: actor.session_id, reverse=True)
+    assert house.news() == [SessionEnded(actor.session_id, anna.user_id) for actor in ended]
+    await house.read(lambda snapshot: sessions.require(snapshot, anna))
+    await house.read(lambda snapshot: sessions.require(snapshot, bruno))
+    assert (await refusal(login(house))).code == "invalid_credentials"
+    assert await login(house, password="battery staple")
+
+
+async def test_a_wrong_current_password_changes_nothing_and_is_forbidden(house: House) -> None:
+    await register(house)
+    anna, other = await logged_in(house), await logged_in(house)
+    passwords = Plain()
+    refused = await refusal(change_password(house, anna, "wrong horse", "battery staple", passwords))
+    assert (refused.code, refused.status) == ("invalid_credentials", 403)
+    assert passwords.hashed == []
+    await house.read(lambda snapshot: sessions.require(snapshot, other))
+    assert await login(house)
+
+
+async def test_of_two_changes_at_once_one_succeeds(house: House) -> None:
+    await register(house)
+    anna = await logged_in(house)
+    new = ["battery staple", "staple battery"]
+    attempts = [change_password(house, anna, "correct horse", password) for password in new]
+    answers = await asyncio.gather(*attempts, return_exceptions=True)
+    (refused,) = [answer for answer in answers if isinstance(answer, Refused)]
+    assert (refused.code, refused.status) == ("invalid_credentials", 403)
+    assert await login(house, password=new[answers.index(None)])
+
+
+async def test_a_session_that_has_ended_changes_no_password(house: House) -> None:
+    await register(house)
+    anna = await logged_in(house)
+
+    class Slow(Plain):
+        async def hash(self, password: str) -> str:
+            """The session ends meanwhile."""
+            await house.write(lambda tx: sessions.logout(tx, anna))
+            return await super().hash(password)
+
+    changing = change_password(house, anna, "correct horse", "battery staple", Slow())
+    assert (await refusal(changing)).code == "unauthorized"
+    again = change_password(house, anna, "correct horse", "battery staple")
+    assert (await refusal(again)).code == "unauthorized"
+    assert await login(house)
+
+
+async def test_a_login_with_a_password_that_is_changed_meanwhile_makes_no_session(house: House) -> None:
+    await register(house)
+    anna = await logged_in(house)
+
+    class Slow(Plain):
+        async def verify(self, encoded: str | None, password: str) -> bool:
+            """The password is changed meanwhile."""
+            await change_password(house, anna, "correct horse", "battery staple")
+            return await super().verify(encoded, password)
+
+    assert (await refusal(login(house, passwords=Slow()))).code == "invalid_credentials"
+    assert len(await house.read(lambda snapshot: sessions.listed(snapshot, anna))) == 1

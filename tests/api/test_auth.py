@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.api.conftest import Cast
-from tests.support.fixtures import StartServer
+from tests.support.fixtures import Connect, StartServer
 from tests.support.rest import PASSWORD, Rest, refused, succeeded
 
 
@@ -78,6 +78,28 @@ async def test_sessions_are_listed_and_ended_one_by_one(rest: Rest, cast: Cast) 
     refused(await rest.delete(f"/auth/sessions/{listed[0]['id']}", phone), 404, "not_found")
     assert (await rest.post("/auth/logout", None, phone)).status_code == 204
     assert len((await rest.get("/auth/sessions", cast.eve)).json()) == 1
+
+
+async def test_a_new_password_closes_the_sockets_of_the_other_sessions(rest: Rest, connect: Connect) -> None:
+    ann = await rest.register()
+    phone = await rest.login(ann)
+    own, other = await connect(ann), await connect(phone)
+    body = {"current_password": "wrong horse", "new_password": "battery staple"}
+    refused(await rest.post("/auth/password", body, ann), 403, "invalid_credentials")
+    answer = await rest.post("/auth/password", {**body, "current_password": ann.password}, ann)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert await other.closed() == 4501
+    await own.settle()
+    refused(await rest.get("/users/me", phone), 401, "unauthorized")
+    again = {"email": ann.email, "password": "battery staple"}
+    succeeded(await rest.post("/auth/login", again))
+
+
+@pytest.mark.parametrize("new", ["1234567", "x" * 1025, None, 12345678])
+async def test_a_new_password_has_the_bounds_of_the_first_one(rest: Rest, cast: Cast, new: object) -> None:
+    body = {"current_password": PASSWORD, "new_password": new}
+    problem = refused(await rest.post("/auth/password", body, cast.ann), 422, "invalid")
+    assert [error["field"] for error in problem["errors"]] == ["new_password"]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ OWNERS_ONLY = {
 
 ELSEWHERE = {
     "POST /auth/logout",
+    "POST /auth/password",
     "GET /auth/sessions",
     "DELETE /auth/sessions/{id}",
     "GET /users",

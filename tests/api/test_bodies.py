@@ -9,6 +9,7 @@ import pytest
 
 from protocol.commands import (
     AddMembers,
+    ChangePassword,
     Command,
     CreateConversation,
     Login,
@@ -31,6 +32,7 @@ ROUTES: dict[str, type[Command]] = {
     "POST /auth/register": Register,
     "POST /auth/login": Login,
     "POST /auth/refresh": Refresh,
+    "POST /auth/password": ChangePassword,
     "POST /chats": CreateConversation,
     "PATCH /chats/{group}": Rename,
     "POST /chats/{group}/members": AddMembers,
@@ -81,6 +83,10 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "refresh_token": [1, None, [], {}, "x" * 4097],
         "rotate": [None, 0, 1, "true", [], {}],
     },
+    "POST /auth/password": {
+        "current_password": [1, None, [], "x" * 1025],
+        "new_password": [1, True, None, [], {}, "", "1234567", "x" * 1025],
+    },
     "POST /chats": {
         "type": [1, None, "", "channel", "GROUP", ["group"]],
         "title": [*NO_TEXTS, "", " \t", "x" * 129],
@@ -109,6 +115,7 @@ RIGHT: dict[str, dict[str, Any]] = {
     "POST /auth/register": {"email": "zoe@x.org", "username": "zoe", "password": "12345678"},
     "POST /auth/login": {"email": "zoe@x.org", "password": "12345678"},
     "POST /auth/refresh": {"refresh_token": "x", "rotate": True},
+    "POST /auth/password": {"current_password": "x", "new_password": "12345678"},
     "POST /chats": {"type": "group", "title": "Team", "members": []},
     "PATCH /chats/{group}": {"title": "Team"},
     "POST /chats/{group}/members": {"members": [1]},

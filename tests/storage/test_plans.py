@@ -14,6 +14,7 @@ from actions.actor import Actor
 from actions.sessions import acting
 from protocol.commands import (
     AddMembers,
+    ChangePassword,
     ConversationPage,
     CreateConversation,
     Draft,
@@ -117,6 +118,8 @@ async def accounts_and_sessions(house: House) -> Actor:
         await sessions.refresh(store, rules, Refresh(refresh_token=tokens["refresh_token"], rotate=True))
     claims = rules.tokens.read(tokens["access_token"], "access")
     zoe = Actor(claims.user_id, claims.session_id)
+    change = ChangePassword(current_password="password", new_password="password")
+    await accounts.change_password(store, Plain(), zoe, change)
     other, third = await house.log_in(zoe), await house.log_in(zoe)
     await house.read(acting(zoe, lambda snapshot: sessions.listed(snapshot, zoe)))
     await house.write(acting(zoe, lambda tx: sessions.end(tx, zoe, other.session_id)))
