@@ -27,10 +27,7 @@ async def register(store: Store, rules: Rules, passwords: Passwords, command: Re
     username_key, email_key = names.username_key(username), names.email_key(email)
 
     def check(snapshot: Snapshot) -> None:
-        if users.has_email(snapshot, email_key):
-            raise Refused("email_taken", "There is an account with this email.")
-        if users.has_username(snapshot, username_key):
-            raise Refused("username_taken", "There is an account with this username.")
+        require_free(snapshot, email_key, username_key)
 
     # First without the hash, which is dear; then again where nobody can come between.
     await store.read(check)
@@ -109,6 +106,14 @@ async def change_password(store: Store, passwords: Passwords, actor: Actor, comm
     await store.write(acting(actor, unit))
 
 
+def require_free(snapshot: Snapshot, email_key: str, username_key: str, besides: int = 0) -> None:
+    """Raise Refused `email_taken` or `username_taken` where an account has them; `besides` is one that may."""
+    if users.has_email(snapshot, email_key, besides):
+        raise Refused("email_taken", "There is an account with this email.")
+    if users.has_username(snapshot, username_key, besides):
+        raise Refused("username_taken", "There is an account with this username.")
+
+
 async def prove_password(store: Store, passwords: Passwords, actor: Actor, given: str) -> str:
     """The encoded password of the actor, which is the given one; `require_password` makes sure that it still is.
 
@@ -116,19 +121,20 @@ async def prove_password(store: Store, passwords: Passwords, actor: Actor, given
     """
     encoded = await store.read(acting(actor, lambda snapshot: users.password(snapshot, actor.user_id)))
     if not await passwords.verify(encoded, given):
-        raise _wrong_password()
+        raise wrong_password()
     return encoded
 
 
-def require_password(snapshot: Snapshot, actor: Actor, encoded: str) -> None:
+def require_password(snapshot: Snapshot, actor: Actor, encoded: str | None) -> None:
     """Raise Refused `invalid_credentials` (403) where the password was changed since it was checked."""
     if users.password(snapshot, actor.user_id) != encoded:
-        raise _wrong_password()
+        raise wrong_password()
+
+
+def wrong_password() -> Refused:
+    """The refusal of who is logged in and does not prove to know the password."""
+    return Refused("invalid_credentials", "The current password is wrong.", status=403)
 
 
 def _wrong_credentials() -> Refused:
     return Refused("invalid_credentials", "Wrong email or password.")
-
-
-def _wrong_password() -> Refused:
-    return Refused("invalid_credentials", "The current password is wrong.", status=403)

@@ -4,19 +4,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from actions import users
+from actions import profile, users
 from actions.sessions import acting
-from api.requests import caller, path_id, query
+from api.requests import body, caller, path_id, query
 from api.responses import answer
 from api.routing import resource
-from protocol.commands import UserSearch
+from protocol.commands import UpdateProfile, UserSearch
 
 
 def routes() -> list[Route]:
     """What is under `/users`."""
     return [
         resource("/users", GET=search),
-        resource("/users/me", GET=me),
+        resource("/users/me", GET=me, PATCH=update),
         resource("/users/{id}", GET=get),
     ]
 
@@ -26,6 +26,15 @@ async def me(request: Request) -> Response:
     parts, actor = caller(request)
     return answer(
         await parts.store.read(acting(actor, lambda snapshot: users.me(snapshot, actor, parts.presence)))
+    )
+
+
+async def update(request: Request) -> Response:
+    """200: the caller, with another name or email."""
+    parts, actor = caller(request)
+    command = await body(request, UpdateProfile)
+    return answer(
+        await profile.update(parts.store, parts.rules, parts.passwords, parts.presence, actor, command)
     )
 
 

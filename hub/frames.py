@@ -5,7 +5,7 @@ from typing import Any, Final
 from websockets.frames import Frame, Opcode
 
 from protocol.codec import encode
-from protocol.entities import Conversation, Message
+from protocol.entities import Conversation, Message, User
 from protocol.errors import SOCKET_CODES, Refused
 
 PROTOCOL_ERROR: Final = 1002
@@ -90,6 +90,11 @@ def conversation_updated(event_id: int, conversation: Conversation) -> bytes:
 def conversation_removed(event_id: int, conversation_id: int) -> bytes:
     """The user left, or was removed."""
     return event({"type": "conversation_removed", "event_id": event_id, "conversation_id": conversation_id})
+
+
+def user_updated(event_id: int, user: User) -> bytes:
+    """A contact, or the user itself, has another name."""
+    return event({"type": "user_updated", "event_id": event_id, "user": user})
 
 
 def receipt(kind: str, conversation_id: int, message_id: int, user_id: int) -> bytes:

@@ -9,6 +9,7 @@ from hub.pace import Pace
 from hub.registry import Peer, Registry
 from hub.timers import Timers
 from hub.typing import Typing
+from protocol.entities import User
 from protocol.events import (
     ConversationChanged,
     Fact,
@@ -17,6 +18,7 @@ from protocol.events import (
     ReceiptMoved,
     SessionEnded,
     UnreadChanged,
+    UserUpdated,
 )
 
 Online = Peer[Connection]
@@ -42,6 +44,7 @@ class Publisher:
             MessagePosted: self._message_posted,
             MessageRepeated: self._message_repeated,
             ConversationChanged: self._conversation_changed,
+            UserUpdated: self._user_updated,
             ReceiptMoved: self._receipt_moved,
             UnreadChanged: self._unread_changed,
             SessionEnded: self._session_ended,
@@ -104,6 +107,20 @@ class Publisher:
             ending = removed if self._registry.would_live(members) else tuple(room.peers)
             for user_id in ending:
                 self._typing.stop(user_id, conversation_id)
+
+    def _user_updated(self, fact: UserUpdated) -> None:
+        own = self._registry.peers.get(fact.user_id)
+        concerned = set() if own is None else {own}
+        for conversation_id in fact.conversations:
+            room = self._registry.rooms.get(conversation_id)
+            concerned.update(room.peers.values() if room is not None else ())
+        user: User = {
+            "id": fact.user_id,
+            "username": fact.username,
+            "online": own is not None,
+            "last_seen_at": fact.last_seen_at,
+        }
+        send(concerned, frames.user_updated(fact.event_id, user))
 
     def _receipt_moved(self, fact: ReceiptMoved) -> None:
         # What was delivered is told at the pace of the pings that prove it.

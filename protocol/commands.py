@@ -34,6 +34,8 @@ def _each_once(ids: list[int]) -> list[int]:
 
 Text = Annotated[str, AfterValidator(_without_nul)]
 Title = Annotated[Text, Field(min_length=1, max_length=128), AfterValidator(_not_blank)]
+Email = Annotated[Text, Field(max_length=320)]
+Username = Annotated[Text, Field(max_length=128)]
 Password = Annotated[str, Field(max_length=1024)]
 NewPassword = Annotated[str, Field(min_length=8, max_length=1024)]
 TempId = Annotated[Text, Field(min_length=1, max_length=64)]
@@ -52,9 +54,17 @@ class Command(BaseModel):
 class Register(Command):
     """`POST /auth/register`. Email and username have rules of their own in `protocol.names`."""
 
-    email: Annotated[Text, Field(max_length=320)]
-    username: Annotated[Text, Field(max_length=128)]
+    email: Email
+    username: Username
     password: NewPassword
+
+
+class UpdateProfile(Command):
+    """`PATCH /users/me`. What is missing, or null, stays as it is."""
+
+    email: Email | None = None
+    username: Username | None = None
+    current_password: Password | None = None
 
 
 class Login(Command):

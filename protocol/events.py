@@ -38,6 +38,17 @@ class ConversationChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class UserUpdated:
+    """Event: a user has another name. It concerns who is in one of these conversations, and the user."""
+
+    event_id: int
+    user_id: int
+    username: str
+    last_seen_at: str | None
+    conversations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRepeated:
     """Notice: a `temp_id` came again; its first message answers, to the origin alone."""
 
@@ -97,6 +108,7 @@ class SocketAdmitted:
 Fact = (
     MessagePosted
     | ConversationChanged
+    | UserUpdated
     | MessageRepeated
     | ReceiptMoved
     | UnreadChanged

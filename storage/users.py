@@ -44,14 +44,14 @@ def has_any(snapshot: Snapshot) -> bool:
     return snapshot.row("SELECT 1 FROM users LIMIT 1") is not None
 
 
-def has_email(snapshot: Snapshot, key: str) -> bool:
-    """Whether an account has this email."""
-    return snapshot.row("SELECT 1 FROM users WHERE email_key = ?", key) is not None
+def has_email(snapshot: Snapshot, key: str, besides: int = 0) -> bool:
+    """Whether an account, besides this one, has this email."""
+    return snapshot.row("SELECT 1 FROM users WHERE email_key = ? AND id <> ?", key, besides) is not None
 
 
-def has_username(snapshot: Snapshot, key: str) -> bool:
-    """Whether an account has this username."""
-    return snapshot.row("SELECT 1 FROM users WHERE username_key = ?", key) is not None
+def has_username(snapshot: Snapshot, key: str, besides: int = 0) -> bool:
+    """Whether an account, besides this one, has this username."""
+    return snapshot.row("SELECT 1 FROM users WHERE username_key = ? AND id <> ?", key, besides) is not None
 
 
 def by_id(snapshot: Snapshot, user_id: int) -> StoredUser | None:
@@ -64,6 +64,23 @@ def credentials(snapshot: Snapshot, email_key: str) -> tuple[int, str] | None:
     """The id and the encoded password of the account with this email."""
     row = snapshot.row("SELECT id, password FROM users WHERE email_key = ?", email_key)
     return (row[0], row[1]) if row else None
+
+
+def update(
+    tx: Transaction, user_id: int, *, username: str, username_key: str, email: str, email_key: str
+) -> None:
+    """Another username, or email. The keys must be free, or the user's own."""
+    tx.execute(
+        "UPDATE users SET username = ?, username_key = ?, email = ?, email_key = ? WHERE id = ?",
+        username, username_key, email, email_key, user_id,
+    )  # fmt: skip
+
+
+def log_change(tx: Transaction, user_id: int) -> int:
+    """Log an event that changes how others see the user; its id."""
+    event_id = tx.new_event_id()
+    tx.execute("UPDATE users SET event_id = ? WHERE id = ?", event_id, user_id)
+    return event_id
 
 
 def password(snapshot: Snapshot, user_id: int) -> str:

@@ -54,6 +54,7 @@ ELSEWHERE = {
     "DELETE /auth/sessions/{id}",
     "GET /users",
     "GET /users/me",
+    "PATCH /users/me",
     "GET /users/{id}",
     "GET /chats",
     "POST /chats",

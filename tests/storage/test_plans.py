@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from actions import accounts, conversations, members, messages, receipts, sessions, users
+from actions import accounts, conversations, members, messages, profile, receipts, sessions, users
 from actions.actor import Actor
 from actions.sessions import acting
 from protocol.commands import (
@@ -24,6 +24,7 @@ from protocol.commands import (
     Register,
     Rename,
     SetRole,
+    UpdateProfile,
     UserSearch,
 )
 from storage import invites, uploads
@@ -135,6 +136,8 @@ async def people(house: House, zoe: Actor, other: Actor) -> None:
     await house.read(lambda snapshot: users.me(snapshot, zoe, nobody))
     await house.read(lambda snapshot: users.get(snapshot, rules, zoe, other.user_id, nobody))
     await house.read(lambda snapshot: users.search(snapshot, rules, zoe, UserSearch(query="p"), nobody))
+    update = UpdateProfile(username="Zoë", email="zoe@example.com", current_password="password")
+    await profile.update(house.store, rules, Plain(), nobody, zoe, update)
     await house.write(lambda tx: users.seen(tx, [zoe.user_id], tx.now))
 
 
