@@ -1,10 +1,10 @@
 """The rules of this server."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from actions.links import Links
 from actions.tokens import Tokens
+from protocol.entities import Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +12,11 @@ class Rules:
     """What the settings decide for all actions. One for the whole server.
 
     `message_chars` in characters; `group_members` is the most a group may have, `live_members` the most with
-    which a conversation still has typing, receipts and presence; `refresh_seconds` is the life of a session.
+    which a conversation still has typing, receipts and presence; `refresh_seconds` is the life of a refresh
+    token.
     """
 
-    registration: Literal["open", "closed"]
+    registration: Registration
     message_chars: int
     group_members: int
     live_members: int

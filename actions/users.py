@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from actions.actor import Actor
 from actions.rules import Rules
 from protocol import names
-from protocol.commands import UserSearch
+from protocol.commands import UserLookup, UserSearch
 from protocol.entities import OwnUser, User
 from protocol.errors import not_found
 from protocol.times import rfc3339
@@ -50,6 +50,14 @@ def search(
     """Users whose name starts with the query, without case, in any script."""
     found = users.starting_with(snapshot, names.username_key(command.query), command.limit)
     return [_seen_by(snapshot, rules, actor, user, presence) for user in found]
+
+
+def by_ids(
+    snapshot: Snapshot, rules: Rules, actor: Actor, command: UserLookup, presence: Presence
+) -> list[User]:
+    """Those of these users who exist, each once, in the order asked for."""
+    found = [users.by_id(snapshot, user_id) for user_id in dict.fromkeys(command.ids)]
+    return [_seen_by(snapshot, rules, actor, user, presence) for user in found if user is not None]
 
 
 def seen(tx: Transaction, user_ids: Iterable[int], at: int) -> None:

@@ -1,7 +1,7 @@
 """Reading requests: who asks, and what for. Everything that is wrong is Refused here, before any action runs."""
 
 import re
-from typing import TypeVar
+from typing import TypeVar, get_origin
 
 from starlette.requests import Request
 
@@ -60,20 +60,19 @@ def query(request: Request, model: type[C]) -> C:
     """The query parameters as a command. Raises Refused `invalid`, naming the parameter.
 
     Unknown ones are ignored, as unknown fields are. Of one that is repeated the last counts: that is what most
-    clients' and proxies' own libraries make of it.
+    clients' and proxies' own libraries make of it. Lists are numbers with commas between.
     """
     given = request.query_params
-    values: dict[str, str | int] = {}
+    values: dict[str, str | int | list[int]] = {}
     for name, field in model.model_fields.items():
         if name not in given:
             continue
         if field.annotation is str:
             values[name] = given[name]
-            continue
-        number = parse_id(given[name], least=0)
-        if number is None:
-            raise invalid(name, "must be an integer")
-        values[name] = number
+        elif get_origin(field.annotation) is list:
+            values[name] = [_number(name, text) for text in given[name].split(",")]
+        else:
+            values[name] = _number(name, given[name])
     return parse(model, values)
 
 
@@ -103,6 +102,13 @@ def own_url(request: Request) -> str:
         name, port = request.scope["server"]
         host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
     return f"{_client(request)[1] or request.scope['scheme']}://{host}"
+
+
+def _number(name: str, text: str) -> int:
+    number = parse_id(text, least=0)
+    if number is None:
+        raise invalid(name, "must be an integer")
+    return number
 
 
 def _client(request: Request) -> tuple[str, str | None]:

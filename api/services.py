@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from actions.attachments import AttachmentRules
 from actions.passwords import Passwords
 from actions.rules import Rules
+from protocol.entities import ServerInfo
 from storage import Store
 from storage.attachments.local import LocalFiles
 
@@ -15,7 +16,8 @@ class Services:
     """The parts of the server that requests need.
 
     `presence` says whether a user is online: a port, so that this room need not know the hub. `public_url` is
-    empty where none is set. `body_bytes` caps JSON bodies; `attachments.max_bytes` caps uploads.
+    empty where none is set. `about` is what the server tells of itself. `body_bytes` caps JSON bodies;
+    `attachments.max_bytes` caps uploads.
     """
 
     store: Store
@@ -23,6 +25,7 @@ class Services:
     passwords: Passwords
     presence: Callable[[int], bool]
     body_bytes: int
+    about: ServerInfo
     public_url: str
     origins: tuple[str, ...]
     trusted_proxies: tuple[str, ...]

@@ -9,7 +9,8 @@ from actions.sessions import acting
 from api.requests import body, caller, path_id, query
 from api.responses import answer
 from api.routing import resource
-from protocol.commands import UpdateProfile, UserSearch
+from protocol.commands import UpdateProfile, UserLookup, UserSearch
+from protocol.errors import invalid
 
 
 def routes() -> list[Route]:
@@ -50,13 +51,30 @@ async def get(request: Request) -> Response:
 
 
 async def search(request: Request) -> Response:
-    """200: users by the start of their names."""
+    """200: users by the start of their names, or by their ids."""
     parts, actor = caller(request)
+    if "ids" in request.query_params:
+        return await lookup(request)
     command = query(request, UserSearch)
     return answer(
         await parts.store.read(
             acting(
                 actor, lambda snapshot: users.search(snapshot, parts.rules, actor, command, parts.presence)
+            )
+        )
+    )
+
+
+async def lookup(request: Request) -> Response:
+    """200: users by their ids."""
+    parts, actor = caller(request)
+    if "query" in request.query_params:
+        raise invalid("query", "either this or ids")
+    command = query(request, UserLookup)
+    return answer(
+        await parts.store.read(
+            acting(
+                actor, lambda snapshot: users.by_ids(snapshot, parts.rules, actor, command, parts.presence)
             )
         )
     )

@@ -1,16 +1,14 @@
 """What a starting server tells whoever started it: where it is, where its data is, and what to do next."""
 
 from pathlib import Path
-from typing import Literal
 
 from beseda.listening import url
+from protocol.entities import Registration
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
 
-def greeting(
-    host: str, port: int, data_dir: Path, registration: Literal["open", "closed"], *, has_accounts: bool
-) -> str:
+def greeting(host: str, port: int, data_dir: Path, registration: Registration, *, has_accounts: bool) -> str:
     """The lines. Scripts read the first one; its form is fixed."""
     address = url(host, port)
     lines = [f"Beseda listens on {address}", f"Its data is in {data_dir}", ""]

@@ -21,6 +21,7 @@ from actions.rules import Rules
 from actions.tokens import Tokens
 from api.services import Services
 from beseda import keys, log
+from beseda.about import about
 from beseda.chores import doing_chores
 from beseda.greeting import greeting
 from beseda.http import HttpProtocol, protocol_class
@@ -86,6 +87,7 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
             passwords=passwords,
             presence=hub.online,
             body_bytes=config.limits.body_bytes,
+            about=about(config),
             public_url=config.server.public_url,
             origins=config.server.origins,
             trusted_proxies=config.server.trusted_proxies,

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from protocol.entities import Registration
 from protocol.forwarded import networks
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -87,7 +88,7 @@ class Server(Section):
 class Auth(Section):
     """Accounts, sessions and passwords."""
 
-    registration: Literal["open", "closed"] = Field(
+    registration: Registration = Field(
         default="open", description="Who may register: everyone (open) or nobody (closed)."
     )
     access_minutes: int = Field(

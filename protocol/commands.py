@@ -193,6 +193,12 @@ class ConversationPage(Command):
     before: Id | None = None
 
 
+class UserLookup(Command):
+    """The query of `GET /users?ids=`."""
+
+    ids: Annotated[list[Id], FailFast(), Field(min_length=1, max_length=200)]
+
+
 class UserSearch(Command):
     """The query of `GET /users`."""
 

@@ -6,6 +6,53 @@ ConversationType = Literal["dialog", "group"]
 Role = Literal["owner", "member"]
 
 
+Registration = Literal["open", "closed"]
+
+Feature = Literal[
+    "sessions",
+    "rotation",
+    "password_change",
+    "profile_change",
+    "user_search",
+    "user_lookup",
+    "conversations",
+    "rest_messages",
+    "ordered_events",
+    "receipts",
+]
+"""What a server may offer beyond the contract: names that stay (docs/protocol.md section 0)."""
+
+
+class AttachmentLimits(TypedDict):
+    """What one user's files may take. Sizes in bytes."""
+
+    max_bytes: int
+    unsent_files: int
+    unsent_bytes: int
+
+
+class Limits(TypedDict):
+    """The numbers that a client needs, by the names of the settings. 0 sockets per user is no limit."""
+
+    message_chars: int
+    message_attachments: int
+    frame_bytes: int
+    body_bytes: int
+    group_members: int
+    live_members: int
+    sockets_per_user: int
+    attachments: AttachmentLimits
+
+
+class ServerInfo(TypedDict):
+    """What a server is and offers."""
+
+    version: str
+    registration: Registration
+    limits: Limits
+    features: list[Feature]
+
+
 class User(TypedDict):
     """A user as others see it (docs/protocol.md section 2)."""
 

@@ -1,6 +1,7 @@
 """The pages in `docs/` against the code: what exists stands there, and what stands there exists."""
 
 import inspect
+import json
 import re
 import tomllib
 import typing
@@ -16,7 +17,7 @@ from api.app import build
 from api.services import Services
 from beseda import config
 from hub import frames
-from protocol import commands
+from protocol import commands, entities
 from protocol.codec import decode
 from protocol.errors import HTTP_STATUS, SOCKET_CODES, Code, Refused
 from protocol.events import ReceiptMoved
@@ -133,6 +134,21 @@ def test_every_frame_that_the_server_sends_stands_in_the_protocol_with_all_its_f
         there.setdefault(frame["type"], set()).update(set(frame) - {"type"})
     assert {"hello", "message_sent", "new_message", "error"} < set(there)
     assert told == there
+
+
+def test_what_a_server_tells_of_itself_stands_in_the_protocol() -> None:
+    page = section(PROTOCOL, "`GET /server`")
+    told = {row[0] for row in table(page)}
+    assert told == set(typing.get_args(entities.Feature))
+    example = page.partition("200 ")[2].partition("\n\n")[0].replace(", ...", "")
+    assert made_keys(json.loads(example)) == made_keys(made(entities.ServerInfo))
+    for kind in typing.get_args(entities.Registration):
+        assert f"`{kind}`" in page
+
+
+def made_keys(value: Any) -> Any:
+    """The names in a value, as deep as they go."""
+    return {name: made_keys(part) for name, part in value.items()} if isinstance(value, dict) else None
 
 
 def test_every_field_of_a_request_stands_in_the_protocol() -> None:

@@ -19,6 +19,7 @@ OPEN = {
     "POST /auth/register",
     "POST /auth/login",
     "POST /auth/refresh",
+    "GET /server",
     "GET /healthz",
     "GET /readyz",
     "GET /ws",

@@ -153,6 +153,7 @@ def test_the_list_of_routes_has_every_model_of_a_body() -> None:
     queries_and_frames = {
         "HistoryPage",
         "ConversationPage",
+        "UserLookup",
         "UserSearch",
         "Read",
         "SendMessage",

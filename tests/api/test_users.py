@@ -1,5 +1,8 @@
 """Users over REST (docs/protocol.md section 2)."""
 
+import pytest
+
+from tests.api.conftest import Cast
 from tests.support.fixtures import Connect
 from tests.support.rest import Rest, refused, succeeded
 
@@ -33,3 +36,27 @@ async def test_a_name_or_an_email_that_is_taken_is_a_conflict(rest: Rest) -> Non
     refused(await rest.patch("/users/me", body, ann), 409, "email_taken")
     problem = refused(await rest.patch("/users/me", {"username": 7, "email": []}, ann), 422, "invalid")
     assert {error["field"] for error in problem["errors"]} == {"username", "email"}
+
+
+async def test_users_are_found_by_their_ids_in_the_order_asked_for(rest: Rest) -> None:
+    ann, bob, eve = await rest.people("ann", "bob", "eve")
+    await rest.dialog(ann, bob)
+    ids = f"{eve.id},999999,{ann.id},{bob.id},{eve.id},{2**53 - 1}"
+    answer = (await rest.get("/users", ann, ids=ids)).json()
+    assert [user["id"] for user in answer] == [eve.id, ann.id, bob.id]
+    assert answer == [(await rest.get(f"/users/{number}", ann)).json() for number in (eve.id, ann.id, bob.id)]
+    assert (await rest.get("/users", ann, ids="999999")).json() == []
+    assert len((await rest.get("/users", ann, ids=",".join(map(str, range(1, 201))))).json()) >= 3
+
+
+@pytest.mark.parametrize(
+    "ids", ["", ",", "1,", "1,,2", "1, 2", "x", "1;2", "-1", "01", str(2**53), "0", ",".join(["1"] * 201)]
+)
+async def test_ids_that_are_none_or_too_many_are_named(rest: Rest, cast: Cast, ids: str) -> None:
+    problem = refused(await rest.get("/users", cast.ann, ids=ids), 422, "invalid")
+    assert [error["field"].partition(".")[0] for error in problem["errors"]] == ["ids"]
+
+
+async def test_one_asks_by_name_or_by_ids(rest: Rest, cast: Cast) -> None:
+    problem = refused(await rest.get("/users", cast.ann, ids="1", query="a"), 422, "invalid")
+    assert [error["field"] for error in problem["errors"]] == ["query"]

@@ -25,6 +25,7 @@ from protocol.commands import (
     Rename,
     SetRole,
     UpdateProfile,
+    UserLookup,
     UserSearch,
 )
 from storage import invites, uploads
@@ -136,6 +137,8 @@ async def people(house: House, zoe: Actor, other: Actor) -> None:
     await house.read(lambda snapshot: users.me(snapshot, zoe, nobody))
     await house.read(lambda snapshot: users.get(snapshot, rules, zoe, other.user_id, nobody))
     await house.read(lambda snapshot: users.search(snapshot, rules, zoe, UserSearch(query="p"), nobody))
+    lookup = UserLookup(ids=[other.user_id, zoe.user_id])
+    await house.read(lambda snapshot: users.by_ids(snapshot, rules, zoe, lookup, nobody))
     update = UpdateProfile(username="Zoë", email="zoe@example.com", current_password="password")
     await profile.update(house.store, rules, Plain(), nobody, zoe, update)
     await house.write(lambda tx: users.seen(tx, [zoe.user_id], tx.now))
