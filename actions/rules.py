@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from actions.links import Links
+from actions.tickets import Tickets
 from actions.tokens import Tokens
 from protocol.entities import Registration
 
@@ -22,4 +23,5 @@ class Rules:
     live_members: int
     refresh_seconds: int
     tokens: Tokens
+    tickets: Tickets
     links: Links

@@ -67,7 +67,7 @@ class Tokens:
         try:
             claims = jwt.decode(token, self._key, algorithms=["HS256"], options=self._options)
         except (jwt.InvalidTokenError, UnicodeError):
-            raise _unauthorized() from None
+            raise unauthorized() from None
         now = self._clock() // 1000
         user_id = parse_id(claims["sub"])
         session_id, refresh_id = claims["sid"], claims.get("jti")
@@ -78,7 +78,7 @@ class Tokens:
             and now < claims["exp"]
         )
         if claims["typ"] != kind or user_id is None or type(session_id) is not int or not times_hold:
-            raise _unauthorized()
+            raise unauthorized()
         return Claims(user_id, session_id, refresh_id)
 
     def _issue(self, user_id: int, claims: dict[str, Any], seconds: int) -> str:
@@ -89,5 +89,6 @@ class Tokens:
         return jwt.encode({"sub": str(user_id), **claims, "iat": begin, "exp": end}, self._key, "HS256")
 
 
-def _unauthorized() -> Refused:
+def unauthorized() -> Refused:
+    """The refusal of whatever is no token of ours that is still good: which it was is not told."""
     return Refused("unauthorized", "The token is missing, invalid or expired.")

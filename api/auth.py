@@ -6,10 +6,12 @@ from starlette.routing import Route
 
 from actions import accounts, sessions
 from actions.sessions import acting
+from actions.tickets import TICKET_SECONDS
 from api.requests import address, body, caller, path_id, services, user_agent
 from api.responses import answer, created, no_content
 from api.routing import resource
 from protocol.commands import ChangePassword, Login, Refresh, Register
+from protocol.entities import Ticket
 
 
 def routes() -> list[Route]:
@@ -20,6 +22,7 @@ def routes() -> list[Route]:
         resource("/auth/refresh", POST=refresh),
         resource("/auth/logout", POST=logout),
         resource("/auth/password", POST=change_password),
+        resource("/auth/ticket", POST=ticket),
         resource("/auth/sessions", GET=listed),
         resource("/auth/sessions/{id}", DELETE=end),
     ]
@@ -66,6 +69,17 @@ async def change_password(request: Request) -> Response:
     command = await body(request, ChangePassword)
     await accounts.change_password(parts.store, parts.passwords, actor, command)
     return no_content()
+
+
+async def ticket(request: Request) -> Response:
+    """201: what opens one socket of the caller's session."""
+    parts, actor = caller(request)
+    await parts.store.read(lambda snapshot: sessions.require(snapshot, actor))
+    issued: Ticket = {
+        "ticket": parts.rules.tickets.issue(actor.user_id, actor.session_id),
+        "expires_in": TICKET_SECONDS,
+    }
+    return created(issued)
 
 
 async def listed(request: Request) -> Response:

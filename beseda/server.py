@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import FrameType
@@ -18,6 +19,7 @@ import api
 from actions.attachments import AttachmentRules
 from actions.links import Links
 from actions.rules import Rules
+from actions.tickets import Tickets
 from actions.tokens import Tokens
 from api.services import Services
 from beseda import keys, log
@@ -212,6 +214,7 @@ def _rules(config: Config, key: bytes, clock: Callable[[], int]) -> Rules:
         live_members=limits.live_members,
         refresh_seconds=refresh_seconds,
         tokens=Tokens(keys.derive(key, "tokens"), auth.access_minutes * 60, refresh_seconds, clock),
+        tickets=Tickets(time.monotonic),
         links=Links(keys.derive(key, "links"), config.server.public_url, url_seconds, clock),
     )
 

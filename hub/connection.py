@@ -166,7 +166,10 @@ class Connection(Endpoint):
         scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
         try:
             self.hub.require_room()
-            accepted = handshake.accept(data, str(peer[0]), scheme, self.hub.settings, self.hub.rules.tokens)
+            rules = self.hub.rules
+            accepted = handshake.accept(
+                data, str(peer[0]), scheme, self.hub.settings, rules.tokens, rules.tickets
+            )
         except Refused as refusal:
             self.reject(refusal)
             return

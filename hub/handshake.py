@@ -10,6 +10,7 @@ from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooMany
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
+from actions.tickets import Tickets
 from actions.tokens import Claims, Tokens
 from hub.settings import Settings
 from protocol.codec import encode
@@ -32,12 +33,14 @@ class Accepted(NamedTuple):
     claims: Claims
 
 
-def accept(data: bytes, peer: str, scheme: str, settings: Settings, tokens: Tokens) -> Accepted:
-    """Judge the upgrade request `data`, which is whole.
+def accept(
+    data: bytes, peer: str, scheme: str, settings: Settings, tokens: Tokens, tickets: Tickets
+) -> Accepted:
+    """Judge the upgrade request `data`, which is whole. A ticket is used up, if nothing else is wrong.
 
     `peer` is the address at the other end of the connection, `scheme` what it speaks, `http` or `https`. Raises
     Refused: `malformed`, `headers_too_large`, `not_found`, `method_not_allowed`, `upgrade_required`,
-    `forbidden_origin`, `unauthorized`.
+    `forbidden_origin`, `unauthorized`, `unavailable`.
     """
     protocol = ServerProtocol(logger=quiet)
     protocol.receive_data(data)
@@ -54,7 +57,7 @@ def accept(data: bytes, peer: str, scheme: str, settings: Settings, tokens: Toke
         raise not_found()
     response = _negotiate(protocol, request)
     _check_origin(request.headers, peer, scheme, settings)
-    return Accepted(response.serialize(), tokens.read(_token(query, request.headers), "access"))
+    return Accepted(response.serialize(), _claims(query, request.headers, tokens, tickets))
 
 
 def refuse(refusal: Refused) -> bytes:
@@ -113,9 +116,10 @@ def _check_origin(headers: Headers, peer: str, scheme: str, settings: Settings) 
         raise Refused("forbidden_origin", "Pages of this origin may not connect (server.origins).")
 
 
-def _token(query: str, headers: Headers) -> str:
-    given = parse_qs(query)
-    if "token" in given:
-        return given["token"][0]
+def _claims(query: str, headers: Headers, tokens: Tokens, tickets: Tickets) -> Claims:
+    given = parse_qs(query).get("token")
+    if given is not None:
+        # A JWT has dots, a ticket has none.
+        return tokens.read(given[0], "access") if "." in given[0] else tickets.redeem(given[0])
     scheme, _, token = "".join(headers.get_all("Authorization")[:1]).partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    return tokens.read(token.strip() if scheme.lower() == "bearer" else "", "access")

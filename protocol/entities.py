@@ -13,6 +13,7 @@ Feature = Literal[
     "rotation",
     "password_change",
     "profile_change",
+    "tickets",
     "user_search",
     "user_lookup",
     "conversations",
@@ -91,6 +92,13 @@ class Refreshed(TypedDict):
 
     access_token: str
     refresh_token: NotRequired[str]
+
+
+class Ticket(TypedDict):
+    """What opens one socket, within so many seconds (docs/protocol.md section 6)."""
+
+    ticket: str
+    expires_in: int
 
 
 class Session(TypedDict):

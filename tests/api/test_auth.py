@@ -1,6 +1,7 @@
 """Accounts and sessions over REST (docs/protocol.md section 1)."""
 
 import asyncio
+from urllib.parse import quote
 
 import pytest
 
@@ -152,3 +153,15 @@ async def test_a_password_has_8_to_1024_characters_and_every_one_of_them_counts(
     for other in (password[:-1], password[:-1] + "x"):
         answer = await rest.post("/auth/login", {"email": person.email, "password": other})
         refused(answer, 401, "invalid_credentials")
+
+
+async def test_a_ticket_opens_a_socket_and_no_door_of_rest(rest: Rest, cast: Cast, connect: Connect) -> None:
+    response = await rest.post("/auth/ticket", None, cast.eve)
+    assert response.status_code == 201
+    answer = succeeded(response)
+    assert set(answer) == {"ticket", "expires_in"}
+    assert answer["expires_in"] == 30
+    assert quote(answer["ticket"], safe="") == answer["ticket"], "it stands in a URL as it is"
+    refused(await rest.post("/auth/refresh", {"refresh_token": answer["ticket"]}), 401, "unauthorized")
+    socket = await connect(cast.eve, token=answer["ticket"])
+    assert socket.hello["user_id"] == cast.eve.id

@@ -51,6 +51,7 @@ OWNERS_ONLY = {
 ELSEWHERE = {
     "POST /auth/logout",
     "POST /auth/password",
+    "POST /auth/ticket",
     "GET /auth/sessions",
     "DELETE /auth/sessions/{id}",
     "GET /users",
@@ -114,6 +115,9 @@ FORGED: dict[str, Forge] = {
     "another's signature": resigned("another key of 32 characters...."),
     "the algorithm none": unsigned,
     "a refresh token": lambda person: person.refresh_token,
+    "a ticket": lambda person: httpx.post(
+        f"{person.server.base_url}/auth/ticket", headers=person.headers, trust_env=False
+    ).json()["ticket"],
     "two tokens": lambda person: f"{person.token} {person.token}",
     "a comma": lambda person: f"{person.token}, Bearer {person.token}",
     "20,000 characters": lambda person: "x" * 20_000,

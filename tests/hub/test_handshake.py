@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actions.tickets import Tickets
 from actions.tokens import Tokens
 from hub import handshake
 from protocol.errors import Code, Refused
@@ -14,6 +15,7 @@ from tests.support.raw import ACCEPT, KEY, upgrade_bytes
 
 NOW = 1_800_000_000_000
 TOKENS = Tokens(b"k" * 32, 900, 86400, lambda: NOW)
+TICKETS = Tickets(lambda: NOW / 1000)
 TOKEN = TOKENS.issue_access(5, 9)
 TARGET = f"/ws?token={TOKEN}"
 
@@ -22,7 +24,7 @@ def accept(
     request: bytes, peer: str = "192.0.2.1", scheme: str = "http", **settings: Any
 ) -> handshake.Accepted:
     """What the server makes of a request."""
-    return handshake.accept(request, peer, scheme, replace(SETTINGS, **settings), TOKENS)
+    return handshake.accept(request, peer, scheme, replace(SETTINGS, **settings), TOKENS, TICKETS)
 
 
 def refused(
@@ -56,6 +58,23 @@ def test_extensions_and_subprotocols_are_not_taken_up() -> None:
 def test_the_token_may_stand_in_a_header(scheme: str) -> None:
     request = upgrade_bytes("/ws", {"Authorization": f"{scheme} {TOKEN}"})
     assert accept(request).claims.user_id == 5
+
+
+def test_a_ticket_opens_one_socket() -> None:
+    request = upgrade_bytes(f"/ws?token={TICKETS.issue(5, 9)}")
+    claims = accept(request).claims
+    assert (claims.user_id, claims.session_id) == (5, 9)
+    refused(request, "unauthorized")
+
+
+def test_a_ticket_stands_in_the_url_only() -> None:
+    refused(upgrade_bytes("/ws", {"Authorization": f"Bearer {TICKETS.issue(5, 9)}"}), "unauthorized")
+
+
+def test_a_request_that_is_refused_for_something_else_uses_up_no_ticket() -> None:
+    target = f"/ws?token={TICKETS.issue(5, 9)}"
+    refused(upgrade_bytes(target, {"Origin": "https://evil.test"}), "forbidden_origin")
+    assert accept(upgrade_bytes(target)).claims.user_id == 5
 
 
 def test_other_parameters_beside_the_token_are_ignored() -> None:

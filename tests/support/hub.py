@@ -23,6 +23,7 @@ from actions import conversations, members, messages, sessions
 from actions.actor import Actor
 from actions.links import Links
 from actions.rules import Rules
+from actions.tickets import Tickets
 from actions.tokens import Tokens
 from beseda.http import protocol_class
 from hub import Connection, Hub, Settings
@@ -246,6 +247,7 @@ async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
         live_members=hub_settings.live_members,
         refresh_seconds=30 * 86400,
         tokens=Tokens(b"k" * 32, 900, 30 * 86400, clock),
+        tickets=Tickets(lambda: clock() / 1000),
         links=Links(b"l" * 32, "", 3600, clock),
     )
     _make_database(folder / "data")

@@ -17,6 +17,7 @@ from actions import conversations, messages
 from actions.actor import Actor
 from actions.links import Links
 from actions.rules import Rules
+from actions.tickets import Tickets
 from actions.tokens import Tokens
 from protocol.commands import CreateConversation, Draft
 from protocol.entities import ConversationView, Message
@@ -55,6 +56,7 @@ def make_rules(clock: Clock) -> Rules:
         live_members=256,
         refresh_seconds=30 * 86_400,
         tokens=Tokens(KEY, 900, 30 * 86_400, clock),
+        tickets=Tickets(lambda: clock() / 1000),
         links=Links(KEY, "", 3600, clock),
     )
 

@@ -10,6 +10,7 @@ from actions.actor import Actor
 from actions.attachments import AttachmentRules
 from actions.links import Links
 from actions.rules import Rules
+from actions.tickets import Tickets
 from actions.tokens import Tokens
 from protocol.commands import CreateConversation, Draft
 from protocol.entities import Message
@@ -117,6 +118,7 @@ async def open_stored(data_dir: Path) -> AsyncIterator[Stored]:
         live_members=256,
         refresh_seconds=30 * 86_400,
         tokens=Tokens(b"t" * 32, 900, 30 * 86_400, clock),
+        tickets=Tickets(lambda: clock() / 1000),
         links=Links(b"l" * 32, "", 86_400, clock),
     )
     async with open_store(Settings(data_dir, "off"), clock) as store:
