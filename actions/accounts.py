@@ -2,6 +2,7 @@
 
 import secrets
 
+from actions import invites
 from actions.actor import Actor
 from actions.passwords import Passwords
 from actions.rules import Rules
@@ -12,29 +13,35 @@ from protocol.commands import ChangePassword, Login, Register
 from protocol.entities import Registered, TokenPair
 from protocol.errors import Refused
 from storage import Snapshot, Store, Transaction, sessions, users
+from storage import invites as stored_invites
+from storage.invites import StoredInvite
 
 USER_AGENT_CHARS = 256
 
 
 async def register(store: Store, rules: Rules, passwords: Passwords, command: Register) -> Registered:
-    """A new account; the first becomes the server's admin.
+    """A new account; the first becomes the server's admin, and needs no invitation.
 
-    Raises Refused: `registration_closed`, `invalid`, `email_taken`, `username_taken`, `unavailable`.
+    Raises Refused: `registration_closed`, `invalid`, `invite_required`, `email_taken`, `username_taken`,
+    `unavailable`.
     """
     if rules.registration == "closed":
         raise Refused("registration_closed", "This server takes no registrations.")
     username, email = names.username(command.username), names.email(command.email)
     username_key, email_key = names.username_key(username), names.email_key(email)
 
-    def check(snapshot: Snapshot) -> None:
+    def check(snapshot: Snapshot) -> StoredInvite | None:
+        is_by_invitation = rules.registration == "invite" and users.has_any(snapshot)
+        invite = invites.valid(snapshot, command.invite) if is_by_invitation else None
         require_free(snapshot, email_key, username_key)
+        return invite
 
     # First without the hash, which is dear; then again where nobody can come between.
     await store.read(check)
     password = await passwords.hash(command.password)
 
     def unit(tx: Transaction) -> Registered:
-        check(tx)
+        invite = check(tx)
         user_id = users.insert(
             tx,
             username=username,
@@ -44,6 +51,8 @@ async def register(store: Store, rules: Rules, passwords: Passwords, command: Re
             password=password,
             is_admin=not users.has_any(tx),
         )
+        if invite is not None:
+            stored_invites.spend(tx, invite.id)
         return {"id": user_id, "email": email, "username": username}
 
     return await store.write(unit)

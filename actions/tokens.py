@@ -17,11 +17,12 @@ LEEWAY_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says. `refresh_id` is the `jti` of a refresh token."""
+    """What a genuine token says. `refresh_id` is the `jti` of a refresh token."""
 
     user_id: int
     session_id: int
     refresh_id: str | None
+    has_expired: bool = False
 
 
 class Tokens:
@@ -59,8 +60,10 @@ class Tokens:
             return self._issue(user_id, claims, self._refresh_seconds)
         return self._sign(user_id, claims, life[0] // 1000, life[1] // 1000)
 
-    def read(self, token: str, kind: TokenType) -> Claims:
+    def read(self, token: str, kind: TokenType, *, expired_too: bool = False) -> Claims:
         """What `token` says, if it is ours, of this kind and not expired. Raises Refused `unauthorized`.
+
+        With `expired_too` one that has expired is read as well.
 
         Whether its session goes on is the database's to say.
         """
@@ -75,11 +78,13 @@ class Tokens:
             type(claims["iat"]) is int
             and type(claims["exp"]) is int
             and claims["iat"] <= now + LEEWAY_SECONDS
-            and now < claims["exp"]
         )
         if claims["typ"] != kind or user_id is None or type(session_id) is not int or not times_hold:
             raise unauthorized()
-        return Claims(user_id, session_id, refresh_id)
+        has_expired = claims["exp"] <= now
+        if has_expired and not expired_too:
+            raise unauthorized()
+        return Claims(user_id, session_id, refresh_id, has_expired)
 
     def _issue(self, user_id: int, claims: dict[str, Any], seconds: int) -> str:
         now = self._clock() // 1000

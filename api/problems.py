@@ -33,7 +33,8 @@ async def refused(request: Request, error: Exception) -> Response:
 async def unrouted(request: Request, error: Exception) -> Response:
     """The router's own refusals: no such path, or a method that the path does not have."""
     assert isinstance(error, HTTPException)
-    if error.status_code != 405:
+    # To whom there is nothing under /admin, a 405 would tell that there is; so it is nobody's.
+    if error.status_code != 405 or request.scope["path"].startswith("/admin/"):
         return answer_to(not_found())
     allowed = sorted(str((error.headers or {})["Allow"]).split(", "))
     refusal = Refused("method_not_allowed", f"{request.method} is none of {', '.join(allowed)}.")

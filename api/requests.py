@@ -31,11 +31,16 @@ def caller(request: Request) -> tuple[Services, Actor]:
     Only the token is checked here. That its session still lasts is checked by `acting`, in the transaction itself.
     """
     parts = services(request)
+    claims = parts.rules.tokens.read(bearer(request), "access")
+    return parts, Actor(claims.user_id, claims.session_id)
+
+
+def bearer(request: Request) -> str:
+    """The bearer token. Raises Refused `unauthorized` where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused("unauthorized")
-    claims = parts.rules.tokens.read(token.strip(), "access")
-    return parts, Actor(claims.user_id, claims.session_id)
+    return token.strip()
 
 
 def path_id(request: Request, name: str = "id") -> int:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from actions import attachments, sessions
 from actions.attachments import AttachmentRules
 from protocol.errors import Refused
-from storage import Store
+from storage import Store, invites
 from storage.attachments.local import LocalFiles
 
 logger = logging.getLogger(__name__)
@@ -29,9 +29,13 @@ async def doing_chores(store: Store, files: LocalFiles, limits: AttachmentRules)
 
 
 async def do_chores(store: Store, files: LocalFiles, limits: AttachmentRules) -> None:
-    """Once: end sessions that have expired, remove uploads that were never sent. Raises Refused `unavailable`."""
+    """Once: end what has expired, sessions and invitations; remove uploads that were never sent.
+
+    Raises Refused `unavailable`.
+    """
     while await store.write(sessions.end_expired) >= sessions.EXPIRED_AT_ONCE:
         pass
+    await store.write(invites.delete_expired)
     await attachments.sweep(store, files, limits)
 
 

@@ -89,7 +89,9 @@ class Auth(Section):
     """Accounts, sessions and passwords."""
 
     registration: Registration = Field(
-        default="open", description="Who may register: everyone (open) or nobody (closed)."
+        default="open",
+        description="Who may register: everyone (open), who has the code of an admin's invitation (invite), or nobody"
+        " (closed). The very first account needs no invitation.",
     )
     access_minutes: int = Field(
         default=15, ge=1, le=1440, description="How long an access token is good for."

@@ -57,6 +57,7 @@ class Register(Command):
     email: Email
     username: Username
     password: NewPassword
+    invite: Annotated[str, Field(max_length=128)] | None = None
 
 
 class UpdateProfile(Command):
@@ -86,6 +87,13 @@ class ChangePassword(Command):
 
     current_password: Password
     new_password: NewPassword
+
+
+class CreateInvite(Command):
+    """`POST /admin/invites`. Good for so many registrations, for so many seconds; null for ever."""
+
+    uses: Annotated[int, Field(ge=1, le=10_000)] = 1
+    expires_in: Annotated[int, Field(ge=1, le=3650 * 86_400)] | None = None
 
 
 class CreateConversation(Command):
@@ -188,6 +196,13 @@ class HistoryPage(Command):
 
 class ConversationPage(Command):
     """The query of `GET /chats`."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: Id | None = None
+
+
+class InvitePage(Command):
+    """The query of `GET /admin/invites`."""
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     before: Id | None = None

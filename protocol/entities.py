@@ -6,7 +6,7 @@ ConversationType = Literal["dialog", "group"]
 Role = Literal["owner", "member"]
 
 
-Registration = Literal["open", "closed"]
+Registration = Literal["open", "invite", "closed"]
 
 Feature = Literal[
     "sessions",
@@ -14,6 +14,7 @@ Feature = Literal[
     "password_change",
     "profile_change",
     "tickets",
+    "invites",
     "user_search",
     "user_lookup",
     "conversations",
@@ -77,6 +78,22 @@ class Registered(TypedDict):
     id: int
     email: str
     username: str
+
+
+class Invite(TypedDict):
+    """An invitation to register that can still be used (docs/protocol.md section 1)."""
+
+    id: int
+    uses_left: int
+    expires_at: str | None
+    created_at: str
+    created_by: int
+
+
+class NewInvite(Invite):
+    """An invitation as whoever made it sees it, this once."""
+
+    code: str
 
 
 class TokenPair(TypedDict):

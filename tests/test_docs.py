@@ -34,8 +34,8 @@ NEVER_ON_THE_SOCKET = frozenset(
         # The handshake's, or its socket closes with 4501.
         "unauthorized", "forbidden_origin", "upgrade_required", "headers_too_large",
         # REST's alone: no frame asks for what they refuse.
-        "invalid_credentials", "registration_closed", "invalid_url", "method_not_allowed", "email_taken",
-        "username_taken", "unsupported_media_type", "too_many_uploads",
+        "invalid_credentials", "registration_closed", "invite_required", "invalid_url", "method_not_allowed",
+        "email_taken", "username_taken", "unsupported_media_type", "too_many_uploads",
     }
 )  # fmt: skip
 

@@ -253,3 +253,14 @@ GARBAGE = {
 def test_garbage_is_refused_like_any_other_token(tokens: Tokens, name: str) -> None:
     for kind in ("access", "refresh"):
         refuse(tokens, GARBAGE[name], kind)
+
+
+def test_a_token_that_has_expired_is_read_where_that_is_asked_for(tokens: Tokens, clock: Clock) -> None:
+    token = tokens.issue_access(7, 3)
+    assert tokens.read(token, "access", expired_too=True) == Claims(7, 3, None)
+    clock.advance(900)
+    refuse(tokens, token)
+    assert tokens.read(token, "access", expired_too=True) == Claims(7, 3, None, has_expired=True)
+    for forged in (token[:-5] + "AAAAA", signed(key=b"another key of thirty-two bytes.")):
+        with pytest.raises(Refused):
+            tokens.read(forged, "access", expired_too=True)

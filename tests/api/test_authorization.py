@@ -65,6 +65,14 @@ ELSEWHERE = {
 }
 
 
+ADMINS_ONLY = {
+    "GET /admin/invites",
+    "POST /admin/invites",
+    "DELETE /admin/invites/{id}",
+}
+"""What does not exist for anybody else."""
+
+
 def every_route() -> set[str]:
     application = build(cast(Services, SimpleNamespace(store=None, origins=())))
     return {
@@ -76,7 +84,7 @@ def every_route() -> set[str]:
 
 
 def test_the_lists_here_leave_no_route_out() -> None:
-    assert OPEN | set(OF_A_GROUP) | ELSEWHERE == every_route()
+    assert OPEN | set(OF_A_GROUP) | ELSEWHERE | ADMINS_ONLY == every_route()
     assert set(OF_A_GROUP) > OWNERS_ONLY
 
 
@@ -129,12 +137,36 @@ FORGED: dict[str, Forge] = {
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED.keys())
 async def test_every_route_wants_a_genuine_access_token(rest: Rest, cast: Cast, forge: Forge) -> None:
     header = f"Bearer {forge(cast.ann)}".strip().encode("latin-1")
-    for route in sorted(every_route() - OPEN):
+    for route in sorted(every_route() - OPEN - ADMINS_ONLY):
         method, _, path = route.partition(" ")
         url = rest.server.base_url + path.replace("{id}", "1").replace("{user_id}", "1")
         response = await rest.http.request(method, url, headers=[(b"Authorization", header)])
         refused(response, 401, "unauthorized")
         assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "forge", [*FORGED.values(), lambda person: person.token], ids=[*FORGED.keys(), "a good token"]
+)
+async def test_who_is_no_admin_finds_nothing_under_admin(rest: Rest, cast: Cast, forge: Forge) -> None:
+    (nobody,) = [person for person in (cast.bob, cast.eve) if not await is_admin(rest, person)][:1]
+    header = f"Bearer {forge(nobody)}".strip().encode("latin-1")
+    paths = [route.replace("{id}", "1").split() for route in sorted(ADMINS_ONLY)]
+    others = [(method, "/admin/invites") for method in ("PUT", "PATCH", "OPTIONS", "HEAD")]
+    for method, path in [*paths, *others, ("GET", "/admin/invites/1"), ("GET", "/admin")]:
+        real, nothing = [
+            await rest.http.request(
+                method, rest.server.base_url + url, headers=[(b"Authorization", header)], content=b"no JSON"
+            )
+            for url in (path, "/nothing")
+        ]
+        assert (real.status_code, real.content) == (404, nothing.content), f"{method} {path}"
+        assert dict(real.headers, date="") == dict(nothing.headers, date="")
+
+
+async def is_admin(rest: Rest, person: Person) -> bool:
+    """Who registered first is."""
+    return bool(succeeded(await rest.get("/users/me", person))["is_admin"])
 
 
 @pytest.mark.parametrize(
@@ -204,8 +236,7 @@ async def test_what_owners_do_is_forbidden_to_members_and_to_all_in_a_dialog(
 
 async def test_the_server_s_admin_has_no_rights_where_it_is_not(rest: Rest, cast: Cast) -> None:
     people = [cast.ann, cast.bob, cast.eve]
-    told = [succeeded(await rest.get("/users/me", person)) for person in people]
-    (admin,) = [person for person, me in zip(people, told, strict=True) if me["is_admin"]]
+    (admin,) = [person for person in people if await is_admin(rest, person)]
     first, second = [person for person in people if person is not admin]
     group = await rest.group(first, second)
     for route in OF_A_GROUP:

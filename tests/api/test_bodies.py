@@ -79,6 +79,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "email": [*NO_TEXTS, None, "", "ann", "a@b@c", "@x.org", "a b@x.org", "x" * 400 + "@x.org"],
         "username": [*NO_TEXTS, None, "", "an", "x" * 33, "a b c", "ann!", "ann\u202e", "x" * 200],
         "password": [1, True, None, [], {}, "", "1234567", "x" * 1025],
+        "invite": [1, True, [], {}, "x" * 129],
     },
     "POST /auth/login": {"email": [1, None, [], "x" * 1025], "password": [1, None, [], "x" * 1025]},
     "POST /auth/refresh": {
@@ -119,7 +120,12 @@ WRONG: dict[str, dict[str, list[Any]]] = {
 """For every route its fields, and values that each is wrong with."""
 
 RIGHT: dict[str, dict[str, Any]] = {
-    "POST /auth/register": {"email": "zoe@x.org", "username": "zoe", "password": "12345678"},
+    "POST /auth/register": {
+        "email": "zoe@x.org",
+        "username": "zoe",
+        "password": "12345678",
+        "invite": "x",
+    },
     "POST /auth/login": {"email": "zoe@x.org", "password": "12345678"},
     "POST /auth/refresh": {"refresh_token": "x", "rotate": True},
     "POST /auth/password": {"current_password": "x", "new_password": "12345678"},
@@ -153,13 +159,15 @@ def test_the_list_of_routes_has_every_model_of_a_body() -> None:
     queries_and_frames = {
         "HistoryPage",
         "ConversationPage",
+        "InvitePage",
         "UserLookup",
         "UserSearch",
         "Read",
         "SendMessage",
         "TypingStart",
     }
-    others = queries_and_frames | {"TypingStop", "Draft"}
+    # Admins' bodies are tried by an admin: tests/api/test_admin.py.
+    others = queries_and_frames | {"TypingStop", "Draft", "CreateInvite"}
     models = {model.__name__ for model in every_command(Command)}
     assert models - others == {model.__name__ for model in ROUTES.values()}
 

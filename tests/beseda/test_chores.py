@@ -12,7 +12,7 @@ from actions.attachments import AttachmentRules
 from beseda import chores
 from beseda.chores import do_chores, doing_chores
 from protocol.errors import Refused
-from storage import Settings, Store, Transaction, open_store, sessions, uploads, users
+from storage import Settings, Store, Transaction, invites, open_store, sessions, uploads, users
 from storage.attachments.local import LocalFiles
 
 DAY = 86_400_000
@@ -85,6 +85,18 @@ async def test_sessions_that_have_expired_are_ended_however_many(
     await do_chores(house.store, house.files, LIMITS)
     assert await live_sessions(house) == [lasting]
     assert len(told) == 5, "their sockets were not told"
+
+
+async def test_invitations_that_have_expired_are_removed(house: House) -> None:
+    def unit(tx: Transaction) -> None:
+        for code, expires_at in {"short": tx.now + DAY, "long": tx.now + 3 * DAY, "endless": None}.items():
+            invites.insert(tx, code_hash=code, uses=1, created_by=house.user_id, expires_at=expires_at)
+
+    await house.store.write(unit)
+    house.clock.now += 2 * DAY
+    await do_chores(house.store, house.files, LIMITS)
+    left = await house.store.read(lambda snapshot: snapshot.rows("SELECT code_hash FROM invites ORDER BY id"))
+    assert left == [("long",), ("endless",)]
 
 
 async def test_uploads_that_were_never_sent_are_removed(house: House) -> None:

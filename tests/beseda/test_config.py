@@ -132,7 +132,7 @@ def test_variables_that_are_no_settings_are_nobody_s_business() -> None:
         ("SERVER__PUBLIC_URL", "http://a.example:99999", "server.public_url: "),
         ("SERVER__TRUSTED_PROXIES", '["proxy"]', "server.trusted_proxies: 'proxy' does not appear to be"),
         ("SERVER__DATA_DIR", "~nobody-of-this-name/x", "server.data_dir: "),
-        ("AUTH__REGISTRATION", "invite", "auth.registration: must be 'open' or 'closed'"),
+        ("AUTH__REGISTRATION", "ajar", "auth.registration: must be 'open', 'invite' or 'closed'"),
         ("PRESENCE__LINGER_SECONDS", "NaN", "presence.linger_seconds: must be"),
         ("PRESENCE__LINGER_SECONDS", "Infinity", "presence.linger_seconds: must be at most"),
         ("STORAGE__SYNCHRONOUS", "off", "storage.synchronous: must be 'full' or 'normal'"),

@@ -46,3 +46,8 @@ def test_where_nobody_may_register_it_does_not_tell_to() -> None:
     text = greeting("127.0.0.1", 8000, DATA, "closed", has_accounts=False)
     assert "curl" not in text
     assert 'set auth.registration to "open"' in text
+
+
+def test_the_first_account_needs_no_invitation() -> None:
+    text = greeting("127.0.0.1", 8000, DATA, "invite", has_accounts=False)
+    assert text == greeting("127.0.0.1", 8000, DATA, "open", has_accounts=False)
