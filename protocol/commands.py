@@ -149,7 +149,9 @@ class Presign(Command):
         str,
         Field(
             max_length=127,
-            pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?[A-Za-z0-9-]+=[A-Za-z0-9_.+-]+)*$",
+            # RFC 9110, section 8.3.1; and the bare comma of browsers' recorders: `video/webm;codecs=vp8,opus`.
+            pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+"
+            r'( ?; ?[A-Za-z0-9-]+=([A-Za-z0-9_.+,-]+|"[ !#-\[\]-~]*"))*$',
         ),
     ]
     size: Annotated[int, Field(ge=0)] | None = None

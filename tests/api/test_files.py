@@ -81,6 +81,8 @@ async def test_headers_that_the_presign_names_may_be_sent_and_chunks_too(rest: R
         ({"filename": "a.png", "content_type": "image/png\n"}, "content_type"),
         ({"filename": "a.png", "content_type": "image/" + "x" * 200}, "content_type"),
         ({"filename": "a.png", "content_type": "image/é"}, "content_type"),
+        ({"filename": "a.png", "content_type": 'a/b; c="d\\"'}, "content_type"),
+        ({"filename": "a.png", "content_type": "a/b; c=d e"}, "content_type"),
         ({"filename": "a.png", "content_type": "image/png", "size": -1}, "size"),
         ({"filename": "a.png", "content_type": "image/png", "size": "5"}, "size"),
         ({"filename": "a.png", "content_type": "image/png", "size": True}, "size"),
@@ -92,6 +94,25 @@ async def test_a_presign_that_makes_no_sense_names_the_field(
 ) -> None:
     problem = refused(await rest.post("/attachments/presign", body, ann), 422, "invalid")
     assert [error["field"] for error in problem["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "video/webm;codecs=vp8,opus",
+        'video/webm; codecs="vp8, opus"',
+        "text/plain ;charset=utf-8",
+        "audio/ogg; a=b; c=d",
+    ],
+)
+async def test_a_type_may_have_the_parameters_that_browsers_write(
+    rest: Rest, ann: Person, content_type: str
+) -> None:
+    presigned = await presign(rest, ann, content_type=content_type)
+    assert presigned["headers"] == {"Content-Type": content_type}
+    assert (
+        await rest.http.put(presigned["url"], content=PNG, headers=presigned["headers"])
+    ).status_code == 200
 
 
 async def test_a_presign_needs_a_token(rest: Rest) -> None:
