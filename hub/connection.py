@@ -14,6 +14,7 @@ from hub import frames, handshake
 from hub.endpoint import Endpoint, State
 from hub.inbox import BAD_FRAMES, MAX_FRAGMENTS, Inbox, TooManyFragments, is_utf8
 from hub.pulse import Pulse
+from protocol import closing
 from protocol.codec import decode, parse_frame
 from protocol.errors import Refused
 
@@ -83,7 +84,7 @@ class Connection(Endpoint):
     def shutdown(self) -> None:
         """uvicorn stops. The hub has closed its sockets before; this is for those still shaking hands."""
         if self.state is State.OPEN:
-            self.close(frames.RESTART, "the server restarts")
+            self.close(closing.RESTART, "the server restarts")
         elif self.state in (State.HANDSHAKE, State.ADMITTING):
             self._transport.abort()
 
@@ -136,7 +137,7 @@ class Connection(Endpoint):
             return
         self.add(frames.error(refusal, echo))
         if refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
-            self.close(frames.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
+            self.close(closing.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
 
     def close(self, code: int, reason: str) -> None:
         """Close with a code that says what to do, after what is pending."""
@@ -194,7 +195,7 @@ class Connection(Endpoint):
         except Exception:
             # Left open, it would have lost frames that the client waits for; broken off, nobody would know why.
             logger.exception("What a client sent was not handled")
-            self.close(frames.BUG, "an error in the server")
+            self.close(closing.BUG, "an error in the server")
 
     def _take_all(self, data: bytes) -> None:
         self._protocol.receive_data(data)
@@ -215,12 +216,12 @@ class Connection(Endpoint):
                 try:
                     message = self._inbox.add(frame)
                 except TooManyFragments:
-                    self.close(frames.TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
+                    self.close(closing.TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
                     return
                 if message is not None:
                     self._read(message)
             case Opcode.BINARY:
-                self.close(frames.BINARY, "text frames only")
+                self.close(closing.BINARY, "text frames only")
             case Opcode.PONG:
                 proved = self.pulse.pong(bytes(frame.data))
                 if proved:
@@ -235,7 +236,7 @@ class Connection(Endpoint):
             self.hub.handle(self, parse_frame(echo), echo)
         except Refused as refusal:
             if refusal.code == "malformed" and not is_utf8(message):
-                self.close(frames.NOT_UTF8, "not UTF-8")
+                self.close(closing.NOT_UTF8, "not UTF-8")
             else:
                 self.refuse(refusal, echo)
 
@@ -244,7 +245,7 @@ class Connection(Endpoint):
     def fall_behind(self) -> None:
         """The client reads too slowly: what waits is dropped, and it may come back for it."""
         self.pending.clear()
-        self.close(frames.TOO_SLOW, "the client reads too slowly")
+        self.close(closing.TOO_SLOW, "the client reads too slowly")
 
     def left(self) -> None:
         """Frames reach the client no more."""
@@ -256,7 +257,7 @@ class Connection(Endpoint):
         self.add(frames.ping(payload))
 
     def _give_up(self) -> None:
-        self.close(frames.NO_PONG, "no pong in time")
+        self.close(closing.NO_PONG, "no pong in time")
 
     def _finish(self) -> None:
         """Send what is left, the close frame last."""

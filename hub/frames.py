@@ -1,24 +1,13 @@
 """Frames from the server, encoded once however many receive them (RFC 6455 section 5.2: not masked)."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from websockets.frames import Frame, Opcode
 
+from protocol import frames
 from protocol.codec import encode
 from protocol.entities import Conversation, Message, User
-from protocol.errors import SOCKET_CODES, Refused
-
-PROTOCOL_ERROR: Final = 1002
-BINARY: Final = 1003
-NOT_UTF8: Final = 1007
-ABUSE: Final = 1008
-TOO_BIG: Final = 1009
-NO_PONG: Final = 1011
-BUG: Final = 1011
-RESTART: Final = 1012
-TOO_SLOW: Final = 4008
-SESSION_ENDED: Final = 4501
-TOO_MANY_SOCKETS: Final = 4509
+from protocol.errors import SOCKET_CODES, Refused, SocketCode
 
 FINISHED: Final = 0x80
 
@@ -34,7 +23,7 @@ def text(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-def event(body: dict[str, Any]) -> bytes:
+def event(body: frames.ServerFrame) -> bytes:
     """A JSON object as one text frame."""
     return text(encode(body))
 
@@ -63,11 +52,9 @@ def new_message(event_id: int, message: Message) -> bytes:
 
 def message_sent(temp_id: str, message: Message, event_id: int | None) -> bytes:
     """The ACK. Without `event_id` where it does not stand in its event's place."""
-    body: dict[str, Any] = {"type": "message_sent", "temp_id": temp_id}
-    if event_id is not None:
-        body["event_id"] = event_id
-    body["message"] = message
-    return event(body)
+    if event_id is None:
+        return event({"type": "message_sent", "temp_id": temp_id, "message": message})
+    return event({"type": "message_sent", "temp_id": temp_id, "event_id": event_id, "message": message})
 
 
 def conversation_created(event_id: int, conversation: Conversation) -> bytes:
@@ -97,10 +84,22 @@ def user_updated(event_id: int, user: User) -> bytes:
     return event({"type": "user_updated", "event_id": event_id, "user": user})
 
 
-def receipt(kind: str, conversation_id: int, message_id: int, user_id: int) -> bytes:
-    """`delivered` or `read`: how far `user_id` is."""
+def delivered(conversation_id: int, message_id: int, user_id: int) -> bytes:
+    """How far `user_id` was handed messages."""
     return event(
-        {"type": kind, "message_id": message_id, "conversation_id": conversation_id, "user_id": user_id}
+        {
+            "type": "delivered",
+            "message_id": message_id,
+            "conversation_id": conversation_id,
+            "user_id": user_id,
+        }
+    )
+
+
+def read(conversation_id: int, message_id: int, user_id: int) -> bytes:
+    """How far `user_id` has read."""
+    return event(
+        {"type": "read", "message_id": message_id, "conversation_id": conversation_id, "user_id": user_id}
     )
 
 
@@ -116,9 +115,14 @@ def unread(conversation_id: int, message_id: int, unread_count: int) -> bytes:
     )
 
 
-def typing(kind: str, conversation_id: int, user_id: int) -> bytes:
-    """`typing` or `typing_stop`."""
-    return event({"type": kind, "conversation_id": conversation_id, "user_id": user_id})
+def typing(conversation_id: int, user_id: int) -> bytes:
+    """Someone types."""
+    return event({"type": "typing", "conversation_id": conversation_id, "user_id": user_id})
+
+
+def typing_stop(conversation_id: int, user_id: int) -> bytes:
+    """Someone types no more."""
+    return event({"type": "typing_stop", "conversation_id": conversation_id, "user_id": user_id})
 
 
 def online(user_id: int) -> bytes:
@@ -133,9 +137,9 @@ def offline(user_id: int, last_seen_at: str | None) -> bytes:
 
 def error(refusal: Refused, echo: dict[str, Any]) -> bytes:
     """A refusal. `echo` is the frame it answers: its `temp_id` and `conversation_id` come back."""
-    body: dict[str, Any] = {
+    body: frames.Error = {
         "type": "error",
-        "code": SOCKET_CODES.get(refusal.code, refusal.code),
+        "code": SOCKET_CODES.get(refusal.code, cast(SocketCode, refusal.code)),
         "message": refusal.detail,
     }
     if isinstance(echo.get("temp_id"), str):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from actions import messages, receipts, sessions, users
 from actions.rules import Rules
@@ -15,6 +15,7 @@ from hub.publisher import Publisher, send
 from hub.registry import Registry
 from hub.settings import Settings
 from hub.typing import Typing
+from protocol import closing
 from protocol.commands import Read, SendMessage, TypingStart, TypingStop
 from protocol.errors import Refused, not_found
 from protocol.events import Fact, SocketAdmitted
@@ -81,13 +82,13 @@ class Hub:
         self._store.submit(
             partial(users.seen, user_ids=list(self._registry.peers), at=self._clock()), _log_failure
         )
-        closing = self._connections()
-        for connection in closing:
-            connection.close(frames.RESTART, "the server restarts")
+        connections = self._connections()
+        for connection in connections:
+            connection.close(closing.RESTART, "the server restarts")
         deadline = self.timers.time() + self.settings.close_seconds
-        while any(not connection.is_gone for connection in closing) and self.timers.time() < deadline:  # noqa: ASYNC110
+        while any(not connection.is_gone for connection in connections) and self.timers.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        for connection in closing:
+        for connection in connections:
             if not connection.is_gone:
                 connection.abort()
 
@@ -210,7 +211,7 @@ class Hub:
         limit = self.settings.sockets_per_user
         if limit and len(peer.connections) > limit:
             peer.connections[0].close(
-                frames.TOO_MANY_SOCKETS, f"more than {limit} sockets (limits.sockets_per_user)"
+                closing.TOO_MANY_SOCKETS, f"more than {limit} sockets (limits.sockets_per_user)"
             )
 
     # Presence and typing.
@@ -226,11 +227,14 @@ class Hub:
         send(contacts, frames.offline(user_id, rfc3339(now)))
         self._store.submit(partial(users.seen, user_ids=[user_id], at=now), _log_failure)
 
-    def _tell_typing(self, kind: str, conversation_id: int, user_id: int) -> None:
+    def _tell_typing(
+        self, kind: Literal["typing", "typing_stop"], conversation_id: int, user_id: int
+    ) -> None:
         room = self._registry.rooms.get(conversation_id)
         if room is not None and room.is_live:
             others = [peer for peer in room.peers.values() if peer.user_id != user_id]
-            send(others, frames.typing(kind, conversation_id, user_id))
+            make = frames.typing if kind == "typing" else frames.typing_stop
+            send(others, make(conversation_id, user_id))
 
     # Inside.
 
@@ -246,7 +250,7 @@ class Hub:
         if error is None:
             return
         if isinstance(error, Refused) and error.code == "unauthorized":
-            connection.close(frames.SESSION_ENDED, "the session has ended")
+            connection.close(closing.SESSION_ENDED, "the session has ended")
             return
         connection.refuse(error if isinstance(error, Refused) else unavailable(), echo)
 

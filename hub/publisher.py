@@ -9,6 +9,7 @@ from hub.pace import Pace
 from hub.registry import Peer, Registry
 from hub.timers import Timers
 from hub.typing import Typing
+from protocol import closing
 from protocol.entities import User
 from protocol.events import (
     ConversationChanged,
@@ -133,11 +134,12 @@ class Publisher:
         room = self._registry.rooms.get(fact.conversation_id)
         if room is None or not room.is_live:
             return
+        make = frames.read if fact.kind == "read" else frames.delivered
         for author_id, message_id in fact.messages:
             # An author who has left the conversation hears nothing more of it.
             author = room.peers.get(author_id)
             if author is not None:
-                send((author,), frames.receipt(fact.kind, fact.conversation_id, message_id, fact.user_id))
+                send((author,), make(fact.conversation_id, message_id, fact.user_id))
 
     def _unread_changed(self, fact: UnreadChanged) -> None:
         peer = self._registry.peers.get(fact.user_id)
@@ -152,7 +154,7 @@ class Publisher:
         peer = self._registry.peers.get(fact.user_id)
         for connection in list(peer.connections) if peer else ():
             if connection.actor.session_id == fact.session_id:
-                connection.close(frames.SESSION_ENDED, "the session has ended")
+                connection.close(closing.SESSION_ENDED, "the session has ended")
 
 
 def _send_own(fact: MessagePosted, temp_id: str, sender: Online) -> None:

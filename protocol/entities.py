@@ -1,7 +1,16 @@
 """What the server speaks of: the objects inside answers and events, as they stand in JSON."""
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired
 
+from pydantic import Field
+
+# Before Python 3.12 pydantic cannot read those of `typing`.
+from typing_extensions import TypedDict
+
+from protocol.ids import Cursor, Id
+from protocol.times import Time
+
+Count = Annotated[int, Field(ge=0)]
 ConversationType = Literal["dialog", "group"]
 Role = Literal["owner", "member"]
 
@@ -28,21 +37,21 @@ Feature = Literal[
 class AttachmentLimits(TypedDict):
     """What one user's files may take. Sizes in bytes."""
 
-    max_bytes: int
-    unsent_files: int
-    unsent_bytes: int
+    max_bytes: Count
+    unsent_files: Count
+    unsent_bytes: Count
 
 
 class Limits(TypedDict):
     """The numbers that a client needs, by the names of the settings. 0 sockets per user is no limit."""
 
-    message_chars: int
-    message_attachments: int
-    frame_bytes: int
-    body_bytes: int
-    group_members: int
-    live_members: int
-    sockets_per_user: int
+    message_chars: Count
+    message_attachments: Count
+    frame_bytes: Count
+    body_bytes: Count
+    group_members: Count
+    live_members: Count
+    sockets_per_user: Count
     attachments: AttachmentLimits
 
 
@@ -58,10 +67,10 @@ class ServerInfo(TypedDict):
 class User(TypedDict):
     """A user as others see it (docs/protocol.md section 2)."""
 
-    id: int
+    id: Id
     username: str
     online: bool
-    last_seen_at: str | None
+    last_seen_at: Time | None
 
 
 class OwnUser(User):
@@ -69,13 +78,13 @@ class OwnUser(User):
 
     email: str
     is_admin: bool
-    created_at: str
+    created_at: Time
 
 
 class Registered(TypedDict):
     """The answer to a registration, as the contract has it."""
 
-    id: int
+    id: Id
     email: str
     username: str
 
@@ -83,11 +92,11 @@ class Registered(TypedDict):
 class Invite(TypedDict):
     """An invitation to register that can still be used (docs/protocol.md section 1)."""
 
-    id: int
-    uses_left: int
-    expires_at: str | None
-    created_at: str
-    created_by: int
+    id: Id
+    uses_left: Count
+    expires_at: Time | None
+    created_at: Time
+    created_by: Id
 
 
 class NewInvite(Invite):
@@ -115,15 +124,15 @@ class Ticket(TypedDict):
     """What opens one socket, within so many seconds (docs/protocol.md section 6)."""
 
     ticket: str
-    expires_in: int
+    expires_in: Count
 
 
 class Session(TypedDict):
     """A login that lasts until its refresh token does (docs/protocol.md section 1)."""
 
-    id: int
-    created_at: str
-    last_used_at: str
+    id: Id
+    created_at: Time
+    last_used_at: Time
     address: str
     user_agent: str
     current: bool
@@ -132,64 +141,77 @@ class Session(TypedDict):
 class Attachment(TypedDict):
     """A file in a message (docs/protocol.md section 5). `size` is in bytes."""
 
-    id: int
+    id: Id
     filename: str
     content_type: str
-    size: int
+    size: Count
     url: str
 
 
 class Presigned(TypedDict):
     """Where to PUT the bytes of an attachment, and for how many seconds that holds."""
 
-    id: int
+    id: Id
     url: str
     method: Literal["PUT"]
     headers: dict[str, str]
-    expires_in: int
+    expires_in: Count
+
+
+class FreshUrl(TypedDict):
+    """A signed URL of an attachment, and for how many seconds it holds."""
+
+    url: str
+    expires_in: Count
+
+
+class Health(TypedDict):
+    """All is well."""
+
+    status: Literal["ok"]
 
 
 class Message(TypedDict):
     """A message (docs/protocol.md section 4). Only its sender sees `temp_id`."""
 
-    id: int
-    conversation_id: int
-    seq: int
-    sender_id: int
+    id: Id
+    conversation_id: Id
+    seq: Id
+    sender_id: Id
     text: str
     attachments: list[Attachment]
-    created_at: str
+    created_at: Time
     temp_id: NotRequired[str]
 
 
 class Conversation(TypedDict):
     """A conversation as events tell it: the same for every member (docs/protocol.md section 3)."""
 
-    id: int
+    id: Id
     type: ConversationType
     title: str | None
-    members: list[int]
-    created_at: str
-    created_by: int
-    event_id: int
+    members: list[Id]
+    created_at: Time
+    created_by: Id
+    event_id: Id
 
 
 class ConversationView(Conversation):
     """A conversation as REST tells it: with the caller's own view. The `peer_` fields in dialogs only."""
 
     last_message: Message | None
-    unread_count: int
-    read_id: int
-    peer_delivered_id: NotRequired[int]
-    peer_read_id: NotRequired[int]
+    unread_count: Count
+    read_id: Cursor
+    peer_delivered_id: NotRequired[Cursor]
+    peer_read_id: NotRequired[Cursor]
 
 
 class Member(TypedDict):
     """A member of a conversation; a cursor without a message is 0."""
 
-    user_id: int
+    user_id: Id
     username: str
     role: Role
-    joined_at: str
-    delivered_id: int
-    read_id: int
+    joined_at: Time
+    delivered_id: Cursor
+    read_id: Cursor

@@ -3,7 +3,9 @@
 Everything else that is raised is a bug: logged with its trace, and never shown to a client.
 """
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 Code = Literal[
     "malformed",
@@ -91,12 +93,37 @@ TITLES: dict[Code, str] = {
 }
 """What a code means, in words that do not vary: the `title` of a problem."""
 
-SOCKET_CODES: dict[Code, str] = {
+SocketCode = Literal[
+    "malformed",
+    "unknown_type",
+    "invalid",
+    "not_found",
+    "forbidden",
+    "rate_limited",
+    "attachment_unavailable",
+    "temp_id_conflict",
+    "unavailable",
+]
+
+SOCKET_CODES: dict[Code, SocketCode] = {
     "storage_low": "unavailable",
     "too_large": "invalid",
     "last_owner": "forbidden",
 }
 """Codes that the socket tells by another name; all others stay what they are (docs/protocol.md section 6)."""
+
+SOCKET_ERRORS: dict[SocketCode, str] = {
+    "malformed": "the frame is no JSON",
+    "unknown_type": "the server knows no such frame",
+    "invalid": "a field is missing or wrong",
+    "not_found": "no such conversation or message, or not for you",
+    "forbidden": "you see the conversation, but may not do this in it",
+    "rate_limited": "too much at once: wait for `retry_after` seconds",
+    "attachment_unavailable": "an attachment is not uploaded, not yours, or already sent",
+    "temp_id_conflict": "this `temp_id` was used for another message",
+    "unavailable": "not stored: send it again under the same `temp_id`, after `retry_after` seconds",
+}
+"""What a code in an error frame means."""
 
 
 class FieldError(TypedDict):
@@ -140,15 +167,15 @@ def not_found() -> Refused:
     return Refused("not_found", "There is nothing here that you may see.")
 
 
-class Problem(TypedDict, total=False):
-    """RFC 9457's problem details, with our stable `code`."""
+class Problem(TypedDict):
+    """RFC 9457's problem details, with our stable `code`. `errors` is in every 422."""
 
     type: str
     title: str
     status: int
     detail: str
-    code: str
-    errors: list[FieldError]
+    code: Code
+    errors: NotRequired[list[FieldError]]
 
 
 def problem(refusal: Refused) -> Problem:

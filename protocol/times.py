@@ -2,6 +2,18 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Annotated
+
+from pydantic import Field
+
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+"""A time as clients read it."""
 
 
 @lru_cache(maxsize=256)  # all that one commit brings has one time

@@ -1,26 +1,24 @@
 """The pages in `docs/` against the code: what exists stands there, and what stands there exists."""
 
-import inspect
 import json
 import re
 import tomllib
 import typing
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from starlette.routing import Route
+from typing_extensions import is_typeddict
 
 from api.app import build
 from api.services import Services
 from beseda import config
-from hub import frames
-from protocol import commands, entities
-from protocol.codec import decode
-from protocol.errors import HTTP_STATUS, SOCKET_CODES, Code, Refused
-from protocol.events import ReceiptMoved
+from protocol import closing, commands, entities
+from protocol.closing import CLOSE_CODES
+from protocol.errors import HTTP_STATUS, SOCKET_CODES, SOCKET_ERRORS, Code, SocketCode
+from protocol.frames import SERVER_FRAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text("utf-8")
@@ -28,16 +26,6 @@ OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-
-NEVER_ON_THE_SOCKET = frozenset(
-    {
-        # The handshake's, or its socket closes with 4501.
-        "unauthorized", "forbidden_origin", "upgrade_required", "headers_too_large",
-        # REST's alone: no frame asks for what they refuse.
-        "invalid_credentials", "registration_closed", "invite_required", "invalid_url", "method_not_allowed",
-        "email_taken", "username_taken", "unsupported_media_type", "too_many_uploads",
-    }
-)  # fmt: skip
 
 NOT_SENT_YET = frozenset({"forbidden", "rate_limited"})
 """Codes that no frame is answered with so far; the page names them as such."""
@@ -62,54 +50,6 @@ def words(cell: str) -> set[str]:
     return set(re.findall(r"\b[a-z]+(?:_[a-z]+)*\b", cell))
 
 
-def made(annotation: Any) -> Any:
-    """Some value of a type."""
-    if typing.is_typeddict(annotation):
-        hints = typing.get_type_hints(annotation)
-        return {name: made(hint) for name, hint in hints.items()}
-    if annotation is int:
-        return 7
-    if annotation is str:
-        return "text"
-    if annotation is bool:
-        return True
-    options = typing.get_args(annotation)
-    if type(None) in options:
-        return made(next(option for option in options if option is not type(None)))
-    if annotation is Refused:
-        return Refused("unavailable", retry_after=1)
-    if typing.get_origin(annotation) is typing.Literal:
-        return options[0]
-    if typing.get_origin(annotation) is list:
-        return []
-    assert typing.get_origin(annotation) is dict, f"make a {annotation} here"
-    return {"temp_id": "7f3a", "conversation_id": 7}
-
-
-def made_frames() -> Iterator[dict[str, Any]]:
-    """One frame from each function of `hub.frames` that makes events; where one makes several kinds, of each."""
-    kinds = {
-        "receipt": typing.get_args(typing.get_type_hints(ReceiptMoved)["kind"]),
-        "typing": ("typing", "typing_stop"),
-    }
-    for name, function in inspect.getmembers(frames, inspect.isfunction):
-        if function.__module__ != frames.__name__ or name in ("text", "event", "ping"):
-            continue
-        hints = typing.get_type_hints(function)
-        assert hints.pop("return") is bytes, f"{name} makes no frame"
-        assert ("kind" in hints) == (name in kinds), f"which kinds does {name} make?"
-        arguments = {argument: made(hint) for argument, hint in hints.items()}
-        for kind in kinds.get(name, (None,)):
-            yield unframed(function, arguments | ({"kind": kind} if kind else {}))
-
-
-def unframed(function: Callable[..., bytes], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The JSON in the text frame that a function makes."""
-    frame = function(**arguments)
-    assert frame[0] == 0x81, "no text frame"
-    return decode(frame[4 if frame[1] == 126 else 2 :])
-
-
 def routes() -> set[str]:
     """`GET /chats/{id}` and all others that the application serves."""
     application = build(cast(Services, SimpleNamespace(store=None, origins=())))
@@ -129,9 +69,7 @@ def test_every_frame_that_a_client_may_send_stands_in_the_protocol_with_all_its_
 
 def test_every_frame_that_the_server_sends_stands_in_the_protocol_with_all_its_fields() -> None:
     told = {row[0]: words(row[1]) for row in table(section(PROTOCOL, "What the server sends"))}
-    there: dict[str, set[str]] = {}
-    for frame in made_frames():
-        there.setdefault(frame["type"], set()).update(set(frame) - {"type"})
+    there = {kind: set(typing.get_type_hints(frame)) - {"type"} for kind, frame in SERVER_FRAMES.items()}
     assert {"hello", "message_sent", "new_message", "error"} < set(there)
     assert told == there
 
@@ -141,7 +79,7 @@ def test_what_a_server_tells_of_itself_stands_in_the_protocol() -> None:
     told = {row[0] for row in table(page)}
     assert told == set(typing.get_args(entities.Feature))
     example = page.partition("200 ")[2].partition("\n\n")[0].replace(", ...", "")
-    assert made_keys(json.loads(example)) == made_keys(made(entities.ServerInfo))
+    assert made_keys(json.loads(example)) == keys(entities.ServerInfo)
     for kind in typing.get_args(entities.Registration):
         assert f"`{kind}`" in page
 
@@ -149,6 +87,13 @@ def test_what_a_server_tells_of_itself_stands_in_the_protocol() -> None:
 def made_keys(value: Any) -> Any:
     """The names in a value, as deep as they go."""
     return {name: made_keys(part) for name, part in value.items()} if isinstance(value, dict) else None
+
+
+def keys(of: Any) -> Any:
+    """The names in a type, as deep as they go."""
+    if not is_typeddict(of):
+        return None
+    return {name: keys(part) for name, part in typing.get_type_hints(of).items()}
 
 
 def test_every_field_of_a_request_stands_in_the_protocol() -> None:
@@ -174,19 +119,17 @@ def test_every_error_code_stands_in_the_protocol_with_its_status() -> None:
 
 def test_every_code_of_an_error_frame_stands_in_the_protocol() -> None:
     told = {row[0] for row in table(section(PROTOCOL, "Errors on the socket"))}
-    codes = set(typing.get_args(Code)) - NEVER_ON_THE_SOCKET
-    there = {SOCKET_CODES.get(code, code) for code in codes}
-    assert told == there - NOT_SENT_YET
+    assert set(SOCKET_ERRORS) == set(typing.get_args(SocketCode)) >= set(SOCKET_CODES.values())
+    assert told == set(SOCKET_ERRORS) - NOT_SENT_YET
     for code in NOT_SENT_YET:
         assert f"`{code}`" in section(PROTOCOL, "Errors on the socket")
 
 
 def test_every_close_code_stands_in_the_protocol() -> None:
     told = [int(row[0]) for row in table(section(PROTOCOL, "Close codes"))]
-    there = {value for name, value in vars(frames).items() if name.isupper() and isinstance(value, int)}
-    there = {code for code in there if 1000 <= code < 5000}
+    there = {value for value in vars(closing).values() if isinstance(value, int)}
     assert len(there) > 5
-    assert told == sorted(there)
+    assert told == sorted(there) == list(CLOSE_CODES)
 
 
 def test_every_route_stands_in_the_pages_and_every_route_in_the_pages_exists() -> None:

@@ -90,17 +90,16 @@ def test_an_ack_out_of_its_events_place_has_no_event_id() -> None:
 
 
 def test_every_notice_has_the_fields_of_the_protocol_and_no_others() -> None:
-    for kind in ("delivered", "read"):
-        told = body(frames.receipt(kind, 7, 55, 2))
-        assert told == {"type": kind, "message_id": 55, "conversation_id": 7, "user_id": 2}
+    for kind, receipt in (("delivered", frames.delivered), ("read", frames.read)):
+        assert body(receipt(7, 55, 2)) == {"type": kind, "message_id": 55, "conversation_id": 7, "user_id": 2}
     assert body(frames.unread(7, 55, 3)) == {
         "type": "unread",
         "conversation_id": 7,
         "message_id": 55,
         "unread_count": 3,
     }
-    for kind in ("typing", "typing_stop"):
-        assert body(frames.typing(kind, 7, 2)) == {"type": kind, "conversation_id": 7, "user_id": 2}
+    for kind, typing in (("typing", frames.typing), ("typing_stop", frames.typing_stop)):
+        assert body(typing(7, 2)) == {"type": kind, "conversation_id": 7, "user_id": 2}
     assert body(frames.online(2)) == {"type": "online_status", "user_id": 2, "online": True}
     assert body(frames.offline(2, "2026-11-23T13:05:00.123Z")) == {
         "type": "online_status",
