@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import admin, auth, conversations, files, health, messages, server, users
+from api import admin, auth, conversations, documents, files, health, messages, server, users
 from api.health import Readiness
 from api.problems import HANDLERS
 from api.security import SecurityHeaders
@@ -22,7 +22,7 @@ def build(services: Services, state: Mapping[str, Any] | None = None) -> Starlet
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         yield {"services": services, "readiness": Readiness(services.store), **(state or {})}
 
-    rooms = (auth, users, conversations, messages, files, admin, server, health)
+    rooms = (auth, users, conversations, messages, files, admin, server, documents, health)
     app = Starlette(
         routes=[route for room in rooms for route in room.routes()],
         middleware=[Middleware(SecurityHeaders), *_cors(services.origins)],

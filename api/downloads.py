@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from actions.attachments import Download
 from actions.serving import disposition
 from api.problems import answer_to
+from api.responses import matches
 from protocol.errors import Refused
 from storage.attachments.local import StoredFile
 
@@ -60,7 +61,7 @@ def answer_file(request: Request, found: Download, seconds: int) -> Response:
     file = found.file
     headers = _headers(found, seconds)
     tag = headers["ETag"]
-    if _names(request.headers.get("if-none-match", ""), tag):
+    if matches(request, tag):
         file.close()
         return Response(status_code=304, headers=headers)
     part = _part(request, file.size, tag)
@@ -105,11 +106,6 @@ def _part(request: Request, size: int, tag: str) -> tuple[int, int] | None:
     if last and int(last) < int(first):
         return None
     return int(first), min(int(last) + 1, size) if last else size
-
-
-def _names(header: str, tag: str) -> bool:
-    """Whether If-None-Match names the tag; it compares weakly (RFC 9110, section 13.1.2)."""
-    return header.strip() == "*" or tag in [name.strip().removeprefix("W/") for name in header.split(",")]
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -22,6 +22,8 @@ OPEN = {
     "GET /server",
     "GET /healthz",
     "GET /readyz",
+    "GET /openapi.json",
+    "GET /asyncapi.json",
     "GET /ws",
     "PUT /files/{id}",
     "GET /files/{id}",
