@@ -4,10 +4,14 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.support.rest import Person
+from protocol.examples import example
+from protocol.frames import SERVER_FRAMES
+from tests.support.described import Undescribed
+from tests.support.rest import Person, Rest
 from tests.support.server import ServerFailed, ServerProcess, variable
 from tests.support.socket import open_socket
 
@@ -39,11 +43,14 @@ async def liar(tmp_path: Path) -> AsyncIterator[Liar]:
 
 
 def event(number: int, kind: str = "new_message") -> str:
-    return json.dumps({"type": kind, "event_id": number})
+    return json.dumps(example(SERVER_FRAMES[kind]) | {"event_id": number})
+
+
+TYPING = json.dumps(example(SERVER_FRAMES["typing"]))
 
 
 async def test_a_socket_takes_frames_by_type_and_keeps_their_order(liar: Liar) -> None:
-    liar.says += [event(6), event(8, "message_sent"), '{"type": "typing"}', event(9)]
+    liar.says += [event(6), event(8, "message_sent"), TYPING, event(9)]
     async with await open_socket(liar.person) as socket:
         await socket.send({})
         assert (await socket.next("message_sent"))["event_id"] == 8
@@ -65,6 +72,9 @@ async def test_a_socket_takes_frames_by_type_and_keeps_their_order(liar: Liar) -
         ([b"{}"], "binary"),
         (["[]"], "no JSON object"),
         (["{}"], "without a type"),
+        (['{"type": "typing", "conversation_id": 7}'], "user_id"),
+        (['{"type": "typing", "conversation_id": 7, "user_id": 2, "x": 1}'], "'x'"),
+        (['{"type": "novelty"}'], "not described"),
         (["{"], "Expecting property name"),
     ],
 )
@@ -81,13 +91,23 @@ async def test_a_socket_notices_a_broken_promise(
 
 
 async def test_a_socket_misses_what_does_not_come_and_what_comes_unexpectedly(liar: Liar) -> None:
-    liar.says.append('{"type": "typing"}')
+    liar.says.append(TYPING)
     async with await open_socket(liar.person) as socket:
         await socket.send({})
         with pytest.raises(AssertionError, match=r"no read within 0\.05 s"):
             await socket.next("read", timeout=0.05)
         with pytest.raises(AssertionError, match="unexpected"):
             await socket.expect_nothing(1)
+
+
+async def test_an_answer_over_rest_that_is_not_described_is_noticed(tmp_path: Path) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"status": "ok", "mood": "fine"})
+
+    async with Rest(ServerProcess(tmp_path)) as rest:
+        rest.http = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://beseda.test")
+        with pytest.raises(Undescribed, match="GET /healthz answered 200"):
+            await rest.get("/healthz")
 
 
 @pytest.mark.parametrize(

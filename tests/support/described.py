@@ -34,7 +34,23 @@ def check_response(response: httpx.Response) -> None:
 def check_answer(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Hold an answer to `/openapi.json`: its status, headers and content. Header names in lower case."""
     where = f"{method} {path} answered {status}"
-    described = _response(method, path, status)
+    _check_answer(where, _response(method, path, status), method, headers, body)
+    if status == 405 and headers["allow"] != _allowed(path):
+        raise Undescribed(f"{where} with Allow: {headers['allow']}")
+
+
+def check_upgrade(target: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Hold the answer to an upgrade that was refused: there is but one path for it, and but one method."""
+    method = "POST" if status == 405 else "GET"
+    path = "/ws" if target.partition("?")[0] == "/ws" else "/nothing"
+    _check_answer(
+        f"The upgrade of {path} answered {status}", _response(method, path, status), method, headers, body
+    )
+
+
+def _check_answer(
+    where: str, described: Json | None, method: str, headers: Mapping[str, str], body: bytes
+) -> None:
     if described is None:
         raise Undescribed(f"{where}, which is not described: {body[:200]!r}")
     for name in EVERYWHERE:
@@ -42,8 +58,6 @@ def check_answer(method: str, path: str, status: int, headers: Mapping[str, str]
             raise Undescribed(f"{where} without {name}")
     for name in described.get("headers", {}):
         _check_header(where, name, headers.get(name.lower()))
-    if status == 405 and headers["allow"] != _allowed(path):
-        raise Undescribed(f"{where} with Allow: {headers['allow']}")
     _check_content(where, described.get("content", {}), headers.get("content-type"), method, body)
 
 

@@ -10,6 +10,8 @@ are the guesses, and there are no others:
 - `/auth/refresh` takes `{"refresh_token": ...}` (docs/protocol.md section 1);
 - presign's answer has an `id` for `attachments` (docs/protocol.md section 5): the contract names no other way to it;
 - `typing_start` and `typing_stop` carry their name as `type`, as `send_message` does.
+
+Beside it, and unknown to it, what the server says is held to the server's own descriptions.
 """
 
 import asyncio
@@ -23,6 +25,8 @@ from urllib.parse import urljoin
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from tests.support import described
 
 PATIENCE = 10.0
 
@@ -85,6 +89,7 @@ class NaiveClient:
             method, self.base_url + path, json=body, headers=headers, params=query
         )
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        described.check_response(response)
         return response.json()
 
     async def register(self) -> Json:
@@ -234,6 +239,7 @@ class NaiveClient:
         try:
             while True:
                 event = json.loads(await socket.recv())
+                described.check_frame(event)
                 fields = EVENTS.get(event["type"])
                 if fields is None:  # what the contract doesn't name is none of our business
                     continue

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.support import described
 from tests.support.rest import Person
 
 TIMEOUT = 20.0
@@ -146,7 +147,10 @@ class RawSocket:
     ) -> Answer:
         """Send an upgrade request, and read the answer to it."""
         await self.send(upgrade_bytes(target, headers, method=method))
-        return await self.answer()
+        answer = await self.answer()
+        if answer.status != 101:
+            described.check_upgrade(target, answer.status, answer.headers, answer.body)
+        return answer
 
     async def send_upgrade(self, person: Person, *behind: Json) -> None:
         """Send a person's upgrade request, with text frames behind it in the same segment."""
@@ -198,6 +202,8 @@ class RawSocket:
         """The next frame, whatever it is."""
         while (found := self._parse()) is None:
             assert await self._read(), f"the connection ended; {len(self._buffer)} bytes are left"
+        if found.opcode == TEXT:
+            described.check_frame(found.json)
         return found
 
     async def text(self, kind: str | None = None, where: Callable[[Json], bool] | None = None) -> Json:

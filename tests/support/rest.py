@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 
 import httpx
 
+from tests.support import described
 from tests.support.server import ServerProcess
 
 PASSWORD = "correct horse battery"
@@ -40,7 +41,10 @@ class Person:
 
 
 class Rest:
-    """A client of one server. Any answer 500 is a failure: nothing a client sends may make one."""
+    """A client of one server. Any answer 500 is a failure: nothing a client sends may make one.
+
+    So is every answer that is not as `/openapi.json` describes it.
+    """
 
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
@@ -72,6 +76,7 @@ class Rest:
         sent = {**(by.headers if by else {}), **(headers or {})}
         response = await self.http.request(method, url, json=json, headers=sent, **more)
         assert response.status_code != 500, f"{method} {path} answered 500: {response.text}"
+        described.check_response(response)
         return response
 
     async def get(self, path: str, by: Person | None = None, **query: Any) -> httpx.Response:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support import described
 from tests.support.rest import Person
 
 TIMEOUT = 20.0
@@ -34,8 +35,8 @@ Frame = dict[str, Any]
 class Socket:
     """One connection, after its `hello`. Made by `open_socket`, or by the fixture `connect`, which closes it too.
 
-    A broken promise of the protocol (a frame that is no JSON text, an `event_id` that goes back or comes twice)
-    fails the next call, and the closing.
+    A broken promise of the protocol (a frame that is not as `/asyncapi.json` describes it, an `event_id` that goes back
+    or comes twice) fails the next call, and the closing.
     """
 
     def __init__(self, connection: ClientConnection, since: int | None = None) -> None:
@@ -43,6 +44,7 @@ class Socket:
         self.received: list[Frame] = []
         """Every frame so far, in order, `hello` among them."""
         self._unread: list[Frame] = []
+        self._sent: dict[str, Frame] = {}
         self._cursor = since
         self._broken: str | None = None
         self._ended = False
@@ -56,6 +58,8 @@ class Socket:
 
     async def send(self, frame: Frame) -> None:
         """Send a frame as JSON text."""
+        if isinstance(frame.get("temp_id"), str):
+            self._sent[frame["temp_id"]] = frame
         await self.connection.send(json.dumps(frame, ensure_ascii=False))
 
     async def send_message(self, conversation_id: int, text: str, **more: Any) -> str:
@@ -175,6 +179,10 @@ class Socket:
     def _follow(self, frame: Frame) -> None:
         """Hold the frame against what every socket was promised: `hello` first, each event once, in order."""
         assert bool(self.received) == (frame["type"] != "hello"), "`hello` is the first frame, and comes once"
+        described.check_frame(frame)
+        if frame["type"] == "message_sent" and frame["temp_id"] in self._sent:
+            # What the server takes must be described as what it may be sent.
+            described.check_frame(self._sent[frame["temp_id"]], "client")
         number = frame.get("event_id")
         if frame["type"] == "hello" and self._cursor is None:
             self._cursor = number
