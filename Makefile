@@ -22,7 +22,7 @@ help:
 	@echo "make run      start the server on http://127.0.0.1:8000   (ARGS=\"--port 9000 --data DIR\")"
 	@echo "make install  install what the server needs, and start nothing"
 	@echo "make test     run the tests                               (ARGS=\"tests/hub -k typing\")"
-	@echo "make check    the gate: format, lint, types, import directions, tests with coverage"
+	@echo "make check    the gate: format, lint, types, import directions, AsyncAPI (needs node), tests with coverage"
 	@echo "make format   format the code, and mend what can be mended by itself"
 	@echo "make clean    remove the environment and all caches; data/ stays"
 
@@ -36,7 +36,7 @@ test: $(VENV)/.test
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev $(VENV)/.node
 	@echo "Checking the format (ruff)"
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted, see above: make format" >&2; exit 1; }
 	@echo "Linting (ruff)"
@@ -45,6 +45,9 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@echo "Checking which way the imports run (import-linter)"
 	@$(BIN)/lint-imports --no-logo
+	@echo "Checking the description of the socket (AsyncAPI's parser)"
+	@$(BIN)/python -c 'import sys; from protocol import asyncapi, codec; \
+		sys.stdout.buffer.write(codec.encode(asyncapi.document("check")))' | node tests/asyncapi/check.cjs
 	@echo "Running the tests under coverage"
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest $(PARALLEL)
@@ -58,6 +61,7 @@ format: $(VENV)/.dev
 clean:
 	@echo "Removing the environment and the caches"
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
+	@rm -rf tests/asyncapi/node_modules
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find actions api bench beseda hub protocol storage tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -77,6 +81,14 @@ $(VENV)/.test: pyproject.toml $(MADE)
 
 $(VENV)/.dev: pyproject.toml $(MADE)
 	$(call install,Beseda and the tools of its gate,.[dev],$(VENV)/.run $(VENV)/.test $@)
+
+$(VENV)/.node: tests/asyncapi/package.json tests/asyncapi/.npmrc $(MADE)
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+		echo "The gate checks /asyncapi.json with AsyncAPI's own parser, which needs node 18 or newer and npm:" \
+			"install them (on Debian: apt install nodejs npm)." >&2; exit 1; }
+	@echo "Installing AsyncAPI's parser (only when tests/asyncapi changed, or the first time)"
+	@cd tests/asyncapi && npm install --loglevel=error
+	@touch $@
 
 $(MADE):
 	@$(find_python); \
