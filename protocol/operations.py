@@ -46,7 +46,7 @@ from protocol.entities import (
 from protocol.errors import HTTP_STATUS, Code
 
 Access = Literal["open", "bearer", "admin", "signed", "socket"]
-"""What lets a caller in: nothing is needed, an access token, an admin's, a signed URL, or a token that may be in a URL."""
+"""What lets a caller in: nothing is needed, an access token, an admin's one, a signed URL, or a token in a URL."""
 
 BYTES: Final = "bytes"
 """In place of a type: the bytes of a file."""

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 import typing
+from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,10 +16,11 @@ from typing_extensions import is_typeddict
 from api.app import build
 from api.services import Services
 from beseda import config
-from protocol import closing, commands, entities
+from protocol import closing, commands, entities, errors, operations
 from protocol.closing import CLOSE_CODES
 from protocol.errors import HTTP_STATUS, SOCKET_CODES, SOCKET_ERRORS, Code, SocketCode
 from protocol.frames import SERVER_FRAMES
+from protocol.operations import Operation
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOL = (ROOT / "docs/protocol.md").read_text("utf-8")
@@ -48,6 +50,42 @@ def table(text: str) -> list[list[str]]:
 def words(cell: str) -> set[str]:
     """The names in a cell."""
     return set(re.findall(r"\b[a-z]+(?:_[a-z]+)*\b", cell))
+
+
+def code_words(text: str) -> set[str]:
+    """The words in a text's code, inline and in blocks."""
+    code = re.findall(r"`([^`]+)`", text) + re.findall(r"^    .*$", text, re.MULTILINE)
+    return set(re.findall(r"\w+", " ".join(code)))
+
+
+def numbers(text: str) -> set[int]:
+    """The statuses that a text speaks of: in prose, and at the start of a line of code."""
+    prose = re.sub(r"^    (\d+ )?.*$|`[^`]*`", r"\1", text, flags=re.MULTILINE)
+    return {int(found) for found in re.findall(r"(?<![\w.,])\d{3}(?![\w]|,\d)", prose)} & set(HTTPStatus)
+
+
+def fields(of: Any) -> set[str]:
+    """The fields of a type, or of the items of a list."""
+    if typing.get_origin(of) is list:
+        return fields(typing.get_args(of)[0])
+    if isinstance(of, type) and issubclass(of, commands.Command):
+        return set(of.model_fields)
+    return set(typing.get_type_hints(of)) if is_typeddict(of) else set()
+
+
+def described() -> list[Operation]:
+    """The operations that the page on the protocol describes; health is the operator's."""
+    return [operation for operation in operations.every() if operation.name not in ("healthz", "readyz")]
+
+
+def sections(operation: Operation) -> tuple[str, str]:
+    """What the page says of an operation: under its heading, and in the whole chapter."""
+    heading = next(
+        line for line in PROTOCOL.splitlines() if line.startswith("###") and f"`{operation.route}`" in line
+    )
+    own = section(PROTOCOL, heading.lstrip("# "))
+    [chapter] = [part for part in PROTOCOL.split("\n## ") if f"\n{heading}\n" in part]
+    return own, chapter
 
 
 def routes() -> set[str]:
@@ -96,15 +134,45 @@ def keys(of: Any) -> Any:
     return {name: keys(part) for name, part in typing.get_type_hints(of).items()}
 
 
-def test_every_field_of_a_request_stands_in_the_protocol() -> None:
-    classes = [value for value in vars(commands).values() if isinstance(value, type)]
-    models = [value for value in classes if issubclass(value, commands.Command)]
-    assert len(models) > 10
-    for model in models:
-        for field in model.model_fields:
-            assert re.search(rf"`[^`\n]*\b{field}\b|^    .*\b{field}\b", PROTOCOL, re.MULTILINE), (
-                f"{model.__name__}.{field}"
-            )
+@pytest.mark.parametrize("operation", described(), ids=lambda operation: operation.route)
+def test_an_operation_stands_in_the_protocol_with_its_fields_statuses_and_codes(operation: Operation) -> None:
+    own, around = sections(operation)
+    asked = [each for each in (*operation.query, operation.body) if isinstance(each, type)]
+    assert code_words(own) >= {name for model in asked for name in model.model_fields}
+    assert code_words(around) >= {name for of in operation.answers.values() for name in fields(of)}
+    assert numbers(own) >= set(operation.answers)
+    assert code_words(own) >= {
+        refusal if isinstance(refusal, str) else refusal[1] for refusal in operation.refusals
+    }
+
+
+@pytest.mark.parametrize("operation", described(), ids=lambda operation: operation.route)
+def test_the_protocol_tells_of_an_operation_only_what_is_true(operation: Operation) -> None:
+    own, _ = sections(operation)
+    problems = operation.problems()
+    assert numbers(own) <= {*operation.answers, *problems}
+    codes = {code for codes in problems.values() for code in codes}
+    assert code_words(own) & set(typing.get_args(Code)) <= codes
+
+
+def test_every_field_in_an_example_of_the_protocol_is_known() -> None:
+    types = [
+        *vars(entities).values(),
+        *vars(errors).values(),
+        *commands.FRAMES.values(),
+        *SERVER_FRAMES.values(),
+    ]
+    known = {name for of in types if isinstance(of, type) for name in fields(of)}
+    for operation in operations.every():
+        known |= {
+            name
+            for of in (*operation.query, operation.body)
+            if isinstance(of, type)
+            for name in of.model_fields
+        }
+    told = {name for line in PROTOCOL.splitlines() for name in re.findall(r'"(\w+)":', line)}
+    assert len(told) > 40
+    assert told - known == set()
 
 
 def test_every_error_code_stands_in_the_protocol_with_its_status() -> None:

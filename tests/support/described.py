@@ -105,14 +105,16 @@ def strict(schema: Any) -> Any:
 @functools.lru_cache(maxsize=4096)
 def _response(method: str, path: str, status: int) -> Json | None:
     """How this answer is described, if it is."""
+    # To whom there is nothing under /admin there are no methods of it either.
     paths = _paths(path)
+    is_hidden = path.startswith("/admin/")
     asked = "get" if method == "HEAD" else method.lower()
     for operations in paths:
         if asked in operations:
             found: Json | None = operations[asked]["responses"].get(str(status))
             return found
     responses: Json = rest_document()["components"]["responses"]
-    refusal = (405, "MethodNotAllowed") if paths else (404, "NotFound")
+    refusal = (405, "MethodNotAllowed") if paths and not is_hidden else (404, "NotFound")
     return responses[refusal[1]] if status == refusal[0] else None
 
 
