@@ -1,12 +1,12 @@
 """Files: asking to upload one, receiving its bytes, handing them out, and clearing away what was never sent.
 
-docs/protocol.md section 5. Here they are on the `local` store.
+docs/protocol.md section 5. On the `local` store all of it goes through here; on S3 the bytes go their own way.
 """
 
 import logging
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from actions.actor import Actor
 from actions.links import UPLOAD_SECONDS, Link
@@ -19,6 +19,10 @@ from protocol.errors import Refused, not_found
 from storage import Snapshot, Store, Transaction, uploads
 from storage.attachments.disk import storage_low
 from storage.attachments.local import LocalFiles, StoredFile, too_large
+from storage.attachments.objects import is_on_s3
+
+if TYPE_CHECKING:
+    from storage.attachments.s3 import S3Files
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ class AttachmentRules:
     unsent_bytes: int
     min_free_bytes: int
     unsent_seconds: int = 86_400
+    on_s3: bool = False
+    """Where new uploads go; then the disk doesn't matter to them."""
 
 
 class Download(NamedTuple):
@@ -64,30 +70,36 @@ async def presign(
 ) -> Presigned:
     """A place for a file, and the URL to PUT it to. `base` is the server's `scheme://host`.
 
-    The declared size only serves to refuse early: what is uploaded may differ. Raises Refused: `too_large`,
-    `too_many_uploads`, `storage_low`, and what `acting` raises.
+    On S3 the URL takes just the declared size; in the local store that only serves to refuse early. Raises Refused:
+    `too_large`, `too_many_uploads`, `storage_low`, and what `acting` raises.
     """
     size = command.size or 0
     if size > limits.max_bytes:
         raise too_large(limits.max_bytes)
-    free = await files.free_bytes()
+    s3 = rules.s3 if limits.on_s3 else None
+    free = await files.free_bytes() if s3 is None else None
 
-    def unit(tx: Transaction) -> int:
-        if free - size < limits.min_free_bytes:
+    def unit(tx: Transaction) -> tuple[int, str]:
+        if free is not None and free - size < limits.min_free_bytes:
             raise storage_low()
         _check_unsent(limits, uploads.unsent(tx, actor.user_id), size)
-        return uploads.insert(
+        attachment_id = uploads.insert(
             tx,
             uploader_id=actor.user_id,
             filename=command.filename,
             content_type=command.content_type,
             declared_size=command.size,
         )
+        if s3 is None:
+            return attachment_id, rules.links.upload(attachment_id, base)
+        key = s3.names.new_upload(attachment_id)
+        uploads.expect_on_s3(tx, attachment_id, key)
+        return attachment_id, s3.upload(key, command.size)
 
-    attachment_id = await store.write(acting(actor, unit))
+    attachment_id, url = await store.write(acting(actor, unit))
     return {
         "id": attachment_id,
-        "url": rules.links.upload(attachment_id, base),
+        "url": url,
         "method": "PUT",
         "headers": {"Content-Type": command.content_type},
         "expires_in": UPLOAD_SECONDS,
@@ -132,14 +144,32 @@ async def upload(
         await files.delete(replaced)
 
 
-def resolve(snapshot: Snapshot, rules: Rules, actor: Actor, attachment_id: int) -> Link:
+async def resolve(store: Store, rules: Rules, s3: "S3Files | None", actor: Actor, attachment_id: int) -> Link:
     """A fresh signed URL, for who may read the message now, or for the uploader before it is sent.
 
-    Raises Refused `not_found` to everyone else, and when nothing is uploaded.
+    Raises Refused: `not_found` to everyone else, and when nothing is uploaded; `unavailable`.
     """
-    if not uploads.is_readable(snapshot, attachment_id, actor.user_id):
+
+    def query(snapshot: Snapshot) -> Link | uploads.Upload:
+        if uploads.is_readable(snapshot, attachment_id, actor.user_id):
+            stored = uploads.attachment(snapshot, attachment_id)
+            if stored is not None:
+                return rules.link(stored)
+            unsent = uploads.find(snapshot, attachment_id)
+            if unsent is not None:
+                return unsent
         raise not_found()
-    return rules.links.fresh(attachment_id)
+
+    found = await store.read(acting(actor, query))
+    if isinstance(found, Link):
+        return found
+    if s3 is None or rules.s3 is None or found.upload_key is None:
+        raise not_found()
+    head = await s3.head(found.upload_key)
+    if head is None:
+        raise not_found()
+    served = served_as(found.content_type, head)
+    return rules.s3.fresh(found.upload_key, found.filename, served, is_final=False)
 
 
 async def download(store: Store, files: LocalFiles, attachment_id: int) -> Download:
@@ -148,7 +178,7 @@ async def download(store: Store, files: LocalFiles, attachment_id: int) -> Downl
     while True:
         found = await store.read(lambda snapshot: uploads.find(snapshot, attachment_id))
         # A repeated upload may have taken the place of the one that we were about to open; so we ask again.
-        if found is None or found.key is None:
+        if found is None or found.key is None or is_on_s3(found.key):
             raise not_found()
         if found.key == tried:
             logger.error("The file of attachment %d is missing", attachment_id)
@@ -163,7 +193,7 @@ async def download(store: Store, files: LocalFiles, attachment_id: int) -> Downl
 
 
 async def sweep(store: Store, files: LocalFiles, limits: AttachmentRules) -> None:
-    """Remove uploads that were never sent in time, and files that no row names: what crashes leave behind.
+    """Remove uploads that were never sent in time, and local files that no row names: what crashes leave behind.
 
     One call does all of it; at the start and every hour is often enough. Raises Refused `unavailable`.
     """
@@ -183,6 +213,20 @@ async def sweep(store: Store, files: LocalFiles, limits: AttachmentRules) -> Non
         for file in held:
             if named.get(file.attachment_id) != file.key:
                 await files.delete(file.key)
+
+
+async def sweep_s3(store: Store, s3: "S3Files", limits: AttachmentRules) -> None:
+    """Remove what S3 holds and no row names: uploads whose row `sweep` has removed or that were sent, unused copies.
+
+    Nothing younger than an upload may be is touched: a row may soon name it. Raises Refused `unavailable`.
+    """
+    before = await store.read(lambda snapshot: snapshot.now - limits.unsent_seconds * 1000)
+    async for held in s3.held(before):
+        ids = [file.attachment_id for file in held]
+        named = await store.read(lambda snapshot, ids=ids: uploads.keys(snapshot, ids))  # type: ignore[misc]
+        for file in held:
+            if named.get(file.attachment_id) != file.key:
+                await s3.delete(file.key)
 
 
 def _check_unsent(limits: AttachmentRules, unsent: uploads.Unsent, size: int) -> None:

@@ -4,10 +4,15 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from actions.serving import Served, disposition
 from protocol.errors import Refused
 from protocol.ids import parse_id
+from storage.attachments.objects import ObjectNames
+
+if TYPE_CHECKING:
+    from storage.attachments.presigning import Presigner
 
 UPLOAD_SECONDS = 600
 
@@ -22,9 +27,10 @@ class Link(NamedTuple):
 
 
 class Links:
-    """Signs URLs and checks them. `key` is for this purpose alone; the clock tells milliseconds since the epoch.
+    """Signs URLs of the local store and checks them. `key` is for this purpose alone.
 
-    `public_url` is empty where none is set. Downloads hold for `url_seconds` at least.
+    The clock tells milliseconds since the epoch. `public_url` is empty where none is set. Downloads hold for
+    `url_seconds` at least.
     """
 
     def __init__(self, key: bytes, public_url: str, url_seconds: int, clock: Callable[[], int]) -> None:
@@ -76,6 +82,41 @@ class Links:
         signed = f"{method}\n{attachment_id}\n{until}".encode()
         digest = hmac.digest(self._key, signed, hashlib.sha256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+class S3Links:
+    """Signs URLs on S3, which checks them. As in `Links`, downloads hold for `url_seconds` at least."""
+
+    def __init__(
+        self, presigner: "Presigner", names: ObjectNames, url_seconds: int, clock: Callable[[], int]
+    ) -> None:
+        self.names = names
+        self._presigner = presigner
+        self._url_seconds = url_seconds
+        self._clock = clock
+
+    def upload(self, key: str, size: int | None) -> str:
+        """A signed PUT for `UPLOAD_SECONDS`; with a `size` S3 takes a body of just so many bytes."""
+        return self._presigner.url("PUT", key, at=self._clock() // 1000, seconds=UPLOAD_SECONDS, length=size)
+
+    def fresh(self, key: str, filename: str, served: Served, *, is_final: bool) -> Link:
+        """A signed GET and how long it holds; signed as of the full hour, so that it is the same within one.
+
+        It tells S3 which headers to answer with. S3 sends no CSP, so PDF, which can hold scripts, is only for saving.
+        """
+        now = self._clock()
+        at = now // 1000 // _STEP_SECONDS * _STEP_SECONDS
+        seconds = self._url_seconds + _STEP_SECONDS
+        is_pdf = served.content_type.lower().startswith("application/pdf")
+        query = {
+            "response-cache-control": f"private, max-age={seconds}, immutable"
+            if is_final
+            else "private, no-cache",
+            "response-content-disposition": disposition(filename, inline=served.inline and not is_pdf),
+            "response-content-type": served.content_type,
+        }
+        url = self._presigner.url("GET", key, at=at, seconds=seconds, query=query)
+        return Link(url, at + seconds - now // 1000)
 
 
 def _ceil(number: int, step: int) -> int:

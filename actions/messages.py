@@ -1,6 +1,6 @@
 """Sending messages and reading them back (docs/protocol.md section 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actions import receipts
 from actions.actor import Actor
@@ -12,7 +12,7 @@ from protocol.events import MessagePosted, MessageRepeated
 from protocol.times import rfc3339
 from storage import Snapshot, Transaction, conversations, messages, uploads
 from storage.messages import StoredMessage
-from storage.uploads import StoredAttachment
+from storage.uploads import Copy, StoredAttachment, Upload
 
 
 def send(
@@ -24,11 +24,12 @@ def send(
     temp_id: str | None,
     *,
     read: bool,
+    copies: Mapping[int, Copy] = uploads.NO_COPIES,
 ) -> tuple[Message, bool]:
     """Store a message and True; or, where the actor has used `temp_id` before, that message again and False.
 
-    `read`: sending also reads all that stood before. Raises Refused: `not_found`, `invalid`, `temp_id_conflict`,
-    `attachment_unavailable`; then nothing is stored.
+    `read`: sending also reads all that stood before. Attachments on S3 need `copies`. Raises Refused: `not_found`,
+    `invalid`, `temp_id_conflict`, `attachment_unavailable`; then nothing is stored.
     """
     _check(rules, draft)
     at = conversations.place(tx, conversation_id, actor.user_id)
@@ -40,7 +41,9 @@ def send(
         if first is not None:
             return _repeat(tx, rules, actor, conversation_id, draft, first), False
     event_id = tx.last_event_id + 1
-    attached = uploads.claim(tx, event_id, actor.user_id, draft.attachments) if draft.attachments else []
+    attached: list[StoredAttachment] = []
+    if draft.attachments:
+        attached = uploads.claim(tx, event_id, actor.user_id, draft.attachments, copies)
     stored = StoredMessage(
         event_id, conversation_id, at.last_seq + 1, actor.user_id, tx.now, len(attached), temp_id, draft.text
     )
@@ -54,6 +57,22 @@ def send(
     message = _message(rules, stored, attached)
     tx.tell(MessagePosted(event_id, conversation_id, actor.user_id, message, temp_id, actor.origin))
     return message if temp_id is None else {**message, "temp_id": temp_id}, True
+
+
+def to_copy(
+    snapshot: Snapshot, rules: Rules, actor: Actor, conversation_id: int, draft: Draft, temp_id: str | None
+) -> list[Upload]:
+    """The attachments that must be copied on S3 before `send`; none where it will find a repeat.
+
+    Raises Refused as `send` would, as far as that is known already.
+    """
+    _check(rules, draft)
+    if conversations.place(snapshot, conversation_id, actor.user_id) is None:
+        raise not_found()
+    if temp_id is not None and messages.by_temp_id(snapshot, actor.user_id, temp_id) is not None:
+        return []
+    found = uploads.sendable(snapshot, actor.user_id, draft.attachments)
+    return [upload for upload in found if upload.upload_key is not None]
 
 
 def history(
@@ -117,7 +136,7 @@ def _message(rules: Rules, stored: StoredMessage, attached: Sequence[StoredAttac
             "filename": file.filename,
             "content_type": file.content_type,
             "size": file.size,
-            "url": rules.links.download(file.id),
+            "url": rules.link(file).url,
         }
         for file in attached
     ]

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-from actions.links import Links
+from actions.links import Link, Links, S3Links
+from actions.serving import OCTETS, Served
 from actions.tickets import Tickets
 from actions.tokens import Tokens
 from protocol.entities import Registration
+from storage.attachments.objects import is_on_s3
+from storage.uploads import StoredAttachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,7 @@ class Rules:
 
     `message_chars` in characters; `group_members` is the most a group may have, `live_members` the most with
     which a conversation still has typing, receipts and presence; `refresh_seconds` is the life of a refresh
-    token.
+    token; `s3` is None where none is configured.
     """
 
     registration: Registration
@@ -25,3 +28,14 @@ class Rules:
     tokens: Tokens
     tickets: Tickets
     links: Links
+    s3: S3Links | None = None
+
+    def link(self, file: StoredAttachment) -> Link:
+        """A signed GET of an attachment, wherever it lies.
+
+        Where S3 is configured no more, one that lies there gets a local URL, which answers that it isn't found.
+        """
+        if self.s3 is None or not is_on_s3(file.key):
+            return self.links.fresh(file.id)
+        served = Served(file.served_type or OCTETS, bool(file.is_inline))
+        return self.s3.fresh(file.key, file.filename, served, is_final=True)

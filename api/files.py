@@ -7,7 +7,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from actions import attachments
-from actions.sessions import acting
 from api.downloads import answer_file
 from api.requests import body, caller, declared_length, own_url, path_id, services
 from api.responses import answer
@@ -39,10 +38,7 @@ async def presign(request: Request) -> Response:
 async def resolve(request: Request) -> Response:
     """`GET /attachments/{id}`: 307 to a fresh signed URL, or 200 with it to who accepts JSON."""
     parts, actor = caller(request)
-    attachment_id = path_id(request)
-    link = await parts.store.read(
-        acting(actor, lambda snapshot: attachments.resolve(snapshot, parts.rules, actor, attachment_id))
-    )
+    link = await attachments.resolve(parts.store, parts.rules, parts.s3, actor, path_id(request))
     if _accepts_json(request):
         return answer({"url": link.url, "expires_in": link.expires_in})
     return Response(status_code=307, headers={"Location": link.url})

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from actions import messages, receipts
+from actions import messages, receipts, sending
 from actions.actor import Actor
 from actions.sessions import acting
 from api.requests import body, caller, path_id, query
@@ -33,12 +33,11 @@ async def send(request: Request) -> Response:
     """201: the message is stored; 200: it was already, under this `temp_id`."""
     parts, actor = caller(request)
     conversation_id, command = path_id(request), await body(request, PostMessage)
-
-    def unit(tx: Transaction) -> tuple[object, bool]:
-        # A script that posts has not been reading: unlike a message from a socket, one from here reads nothing.
-        return messages.send(tx, parts.rules, actor, conversation_id, command, command.temp_id, read=False)
-
-    return created(*await parts.store.write(acting(actor, unit)))
+    # A script that posts has not been reading: unlike a message from a socket, one from here reads nothing.
+    sent = await sending.send(
+        parts.store, parts.rules, parts.s3, actor, conversation_id, command, command.temp_id, read=False
+    )
+    return created(*sent)
 
 
 async def history(request: Request) -> Response:

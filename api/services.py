@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from actions.attachments import AttachmentRules
 from actions.passwords import Passwords
@@ -10,6 +11,9 @@ from protocol.entities import ServerInfo
 from storage import Store
 from storage.attachments.local import LocalFiles
 
+if TYPE_CHECKING:
+    from storage.attachments.s3 import S3Files
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -17,7 +21,7 @@ class Services:
 
     `presence` says whether a user is online: a port, so that this room need not know the hub. `public_url` is
     empty where none is set. `about` is what the server tells of itself. `body_bytes` caps JSON bodies;
-    `attachments.max_bytes` caps uploads.
+    `attachments.max_bytes` caps uploads. `s3` is None where none is configured.
     """
 
     store: Store
@@ -31,3 +35,4 @@ class Services:
     trusted_proxies: tuple[str, ...]
     files: LocalFiles
     attachments: AttachmentRules
+    s3: "S3Files | None" = None

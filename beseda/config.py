@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from beseda.settings import Config
+from beseda.settings import Config, conflict
 
 PREFIX = "BESEDA_"
 
@@ -58,27 +58,26 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
         given.update(_from_file(path))
     given.update(_from_environment(environ))
     given.update(_from_flags(overrides))
-    values: dict[str, dict[str, object]] = {}
-    for name, (value, _) in given.items():
-        section, _, key = name.partition(".")
-        values.setdefault(section, {})[key] = value
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(_nested(given))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(map(str, found["loc"][:2]))
+        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        depth = max(depth for depth in range(4) if _name(found["loc"][:depth]) in {"", *given})
+        name = _name(found["loc"][:depth])
         raise ConfigError(
-            f"{name}: {_reason(found['msg'], found['loc'][2:])} ({given[name].where})"
+            f"{name}: {_reason(found['msg'], found['loc'][depth:])} ({given[name].where})"
         ) from None
+    if (wrong := conflict(config)) is not None:
+        raise ConfigError(f"{wrong[0]}: {wrong[1]}")
+    return config
 
 
 def settings() -> Iterator[tuple[str, str, FieldInfo]]:
     """Every setting: its section, its name and its definition, in the order of the file."""
-    for section, table in Config.model_fields.items():
-        assert isinstance(table.annotation, type)
-        assert issubclass(table.annotation, BaseModel)
-        for name, field in table.annotation.model_fields.items():
-            yield section, name, field
+    for section, table in _tables(Config):
+        for name, field in table.model_fields.items():
+            if _table(field) is None:
+                yield section, name, field
 
 
 def render() -> str:
@@ -109,26 +108,34 @@ def _from_file(path: Path) -> dict[str, Given]:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: this is no TOML: {error}") from None
-    given = {}
-    for section, table in tables.items():
-        if section not in Config.model_fields:
-            raise ConfigError(f"{section}: there is no such section (in {path})")
-        if not isinstance(table, dict):
-            raise ConfigError(f"{section}: must be a table, [{section}] (in {path})")
-        for key, value in table.items():
-            _require_known(f"{section}.{key}", f"in {path}")
-            given[f"{section}.{key}"] = Given(value, f"in {path}")
-    return given
+    return dict(_flat(tables, Config, "", f"in {path}"))
+
+
+def _flat(
+    values: Mapping[str, object], model: type[BaseModel], section: str, where: str
+) -> Iterator[tuple[str, Given]]:
+    """The settings in a table and in those within it, by their whole names."""
+    for key, value in values.items():
+        name = f"{section}.{key}" if section else key
+        inner = _table(model.model_fields[key]) if key in model.model_fields else None
+        if inner is None:
+            if not section:
+                raise ConfigError(f"{name}: there is no such section ({where})")
+            _require_known(name, where)
+            yield name, Given(value, where)
+        elif isinstance(value, dict):
+            yield from _flat(value, inner, name, where)
+        else:
+            raise ConfigError(f"{name}: must be a table, [{name}] ({where})")
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     given = {}
     for variable, text in environ.items():
         # Only names with `__` are settings: Kubernetes, say, puts BESEDA_PORT into the environment by itself.
-        section, separator, key = variable.removeprefix(PREFIX).lower().partition("__")
-        if not variable.startswith(PREFIX) or not separator:
+        if not variable.startswith(PREFIX) or "__" not in variable.removeprefix(PREFIX):
             continue
-        name, where = f"{section}.{key}", f"from {variable}"
+        name, where = variable.removeprefix(PREFIX).lower().replace("__", "."), f"from {variable}"
         field = _require_known(name, where)
         given[name] = Given(_from_text(text, field), where)
     return given
@@ -145,7 +152,7 @@ def _from_flags(overrides: Mapping[str, object]) -> dict[str, Given]:
 
 def _from_text(text: str, field: FieldInfo) -> object:
     """A value as the environment and the command line write it: strings as they are, all else as JSON."""
-    if isinstance(field.default, str | Path):
+    if isinstance(field.default, str | Path | SecretStr):
         return text
     try:
         return json.loads(text)
@@ -173,4 +180,38 @@ def _toml(value: Any) -> str:
     """A default as TOML writes it; JSON's strings and numbers are TOML's too."""
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+def _tables(model: type[BaseModel], section: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections of the file: each one, then those within it."""
+    for name, field in model.model_fields.items():
+        inner = _table(field)
+        if inner is not None:
+            whole = f"{section}.{name}" if section else name
+            yield whole, inner
+            yield from _tables(inner, whole)
+
+
+def _table(field: FieldInfo) -> type[BaseModel] | None:
+    """The section that a field is; None for a setting."""
+    found = field.annotation
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _nested(given: Mapping[str, Given]) -> dict[str, Any]:
+    """The values as pydantic takes them."""
+    values: dict[str, Any] = {}
+    for name, (value, _) in given.items():
+        *sections, key = name.split(".")
+        table = values
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[key] = value
+    return values
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location))

@@ -10,8 +10,10 @@ from protocol.times import rfc3339
 
 # They write requests with their query strings, which hold tokens and signatures, at INFO and DEBUG.
 TALKATIVE = (
-    "asyncio",
+    "aiobotocore",
     "aiosqlite",
+    "asyncio",
+    "botocore",
     "uvicorn",
     "uvicorn.access",
     "uvicorn.asgi",
@@ -20,7 +22,7 @@ TALKATIVE = (
 )
 
 _SECRET = re.compile(
-    r"(?P<name>[?&](?:token|signature))=[^&\s\"'<>)]*"
+    r"(?P<name>[?&](?:token|signature|x-amz-signature))=[^&\s\"'<>)]*"
     r"|(?P<scheme>\bbearer\s+)[\w.~+/=-]+"
     r"|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?",
     re.IGNORECASE,

@@ -17,7 +17,7 @@ import uvicorn
 
 import api
 from actions.attachments import AttachmentRules
-from actions.links import Links
+from actions.links import Links, S3Links
 from actions.rules import Rules
 from actions.tickets import Tickets
 from actions.tokens import Tokens
@@ -29,6 +29,7 @@ from beseda.greeting import greeting
 from beseda.http import HttpProtocol, protocol_class
 from beseda.listening import CannotListen, bind, cannot_listen
 from beseda.passwords import PasswordPool
+from beseda.remote import open_remote
 from beseda.settings import Config
 from hub import Connection, Hub
 from hub import Settings as HubSettings
@@ -75,12 +76,16 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
     """All parts, put together; they let go of everything at the end of the block. Raises Unusable."""
     data_dir = config.server.data_dir.absolute()
     had_database = _has_database(data_dir)
-    async with open_store(StorageSettings(data_dir, config.storage.synchronous), clock) as store:
+    async with contextlib.AsyncExitStack() as parts:
+        store = await parts.enter_async_context(
+            open_store(StorageSettings(data_dir, config.storage.synchronous), clock)
+        )
         store.on_fatal = _stop_at_once
         key = keys.signing_key(data_dir, is_expected=had_database)
-        rules = _rules(config, key, clock)
+        s3, s3_links = await parts.enter_async_context(open_remote(config.attachments, key, clock))
+        rules = _rules(config, key, clock, s3_links)
         files, limits = LocalFiles(data_dir), _attachment_rules(config)
-        hub = Hub(store, rules, _hub_settings(config), clock)
+        hub = Hub(store, rules, _hub_settings(config), clock, s3)
         store.publish = hub.publish
         passwords = PasswordPool(config.auth.hash_concurrency)
         services = Services(
@@ -95,12 +100,11 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
             trusted_proxies=config.server.trusted_proxies,
             files=files,
             attachments=limits,
+            s3=s3,
         )
-        try:
-            async with doing_chores(store, files, limits):
-                yield Server(config, services, hub)
-        finally:
-            passwords.close()
+        parts.callback(passwords.close)
+        await parts.enter_async_context(doing_chores(store, files, limits, s3))
+        yield Server(config, services, hub)
 
 
 class Server(uvicorn.Server):
@@ -183,6 +187,7 @@ class Server(uvicorn.Server):
         """Close all sockets, once what they sent is committed and told."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
+                await self._hub.finish()
                 await self._store.idle()
         except TimeoutError:
             logger.warning("The storage took too long, and what waits for it is not acknowledged")
@@ -203,7 +208,7 @@ async def _serve(config: Config, sockets: list[socket.socket]) -> None:
         await server.serve(sockets)
 
 
-def _rules(config: Config, key: bytes, clock: Callable[[], int]) -> Rules:
+def _rules(config: Config, key: bytes, clock: Callable[[], int], s3: S3Links | None) -> Rules:
     auth, limits = config.auth, config.limits
     refresh_seconds = auth.refresh_days * 86_400
     url_seconds = config.attachments.url_hours * 3600
@@ -216,6 +221,7 @@ def _rules(config: Config, key: bytes, clock: Callable[[], int]) -> Rules:
         tokens=Tokens(keys.derive(key, "tokens"), auth.access_minutes * 60, refresh_seconds, clock),
         tickets=Tickets(time.monotonic),
         links=Links(keys.derive(key, "links"), config.server.public_url, url_seconds, clock),
+        s3=s3,
     )
 
 
@@ -226,6 +232,7 @@ def _attachment_rules(config: Config) -> AttachmentRules:
         unsent_files=attachments.unsent_files,
         unsent_bytes=attachments.unsent_bytes,
         min_free_bytes=attachments.min_free_bytes,
+        on_s3=attachments.store == "s3",
     )
 
 

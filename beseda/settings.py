@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from protocol.entities import Registration
 from protocol.forwarded import networks
+from storage.attachments.objects import MAX_SECONDS
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
@@ -36,6 +37,16 @@ def _origin_or_any(text: str) -> str:
 def _proxies(texts: tuple[str, ...]) -> tuple[str, ...]:
     networks(texts)
     return texts
+
+
+def _endpoint(text: str) -> str:
+    """The URL of an S3 service. Raises ValueError for what is none."""
+    if not text:
+        return ""
+    url = urlsplit(text)
+    if url.scheme not in _DEFAULT_PORTS or not url.hostname or url.query or url.fragment or "@" in url.netloc:
+        raise ValueError("must be like https://s3.example.org, or empty for AWS")
+    return text.rstrip("/")
 
 
 def _folder(path: Path) -> Path:
@@ -175,20 +186,61 @@ class Storage(Section):
     )
 
 
+S3_HOURS = MAX_SECONDS // 3600 - 1
+"""URLs on S3 are signed as of the full hour, so that they stay the same within it, and hold for 7 days at most."""
+
+
+class S3(Section):
+    """The bucket, if there is one."""
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(
+        default="",
+        description="The S3 service, like https://s3.example.org, as clients reach it, too. Empty: AWS.",
+    )
+    region: Annotated[str, Field(min_length=1)] = Field(
+        default="us-east-1", description="The bucket's region; services other than AWS have one, too."
+    )
+    bucket: str = Field(
+        default="",
+        description="The bucket. While it is named, what lies there is served, wherever new files go.",
+    )
+    access_key: str = Field(default="", description="The id of the access key.")
+    secret_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Its secret. Better in the environment: BESEDA_ATTACHMENTS__S3__SECRET_KEY.",
+    )
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a bucket."""
+        return bool(self.bucket)
+
+
 class Attachments(Section):
     """Files in messages. Sizes in bytes."""
 
+    store: Literal["local", "s3"] = Field(
+        default="local",
+        description="Where new files go: into the data folder (local), or to the bucket of [attachments.s3] (s3)."
+        " Files stay where they are.",
+    )
     max_bytes: int = Field(default=25 * MIB, ge=1, description="The largest file.")
     url_hours: int = Field(
-        default=24, ge=1, le=8760, description="How long a file's URL in a message is good for."
+        default=24,
+        ge=1,
+        le=8760,
+        description="How long a file's URL in a message is good for. On S3 at most 167.",
     )
     unsent_files: int = Field(
         default=20, ge=1, description="Files that a user may have uploaded and not yet sent."
     )
     unsent_bytes: int = Field(default=250 * MIB, ge=1, description="What they may take together.")
     min_free_bytes: int = Field(
-        default=GIB, ge=0, description="Uploads are refused while the disk has less free space than this."
+        default=GIB,
+        ge=0,
+        description="Uploads to the data folder are refused while the disk has less free space than this.",
     )
+    s3: S3 = S3()
 
 
 class Log(Section):
@@ -213,3 +265,22 @@ class Config(Section):
     storage: Storage = Storage()
     attachments: Attachments = Attachments()
     log: Log = Log()
+
+
+def conflict(config: Config) -> tuple[str, str] | None:
+    """A setting that doesn't go with another one, and why; None if all go together."""
+    attachments, s3 = config.attachments, config.attachments.s3
+    if attachments.store != "s3" and not s3.is_configured:
+        return None
+    cause = 'attachments.store is "s3"' if attachments.store == "s3" else "attachments.s3.bucket is set"
+    values = {
+        "bucket": s3.bucket,
+        "access_key": s3.access_key,
+        "secret_key": s3.secret_key.get_secret_value(),
+    }
+    for name, value in values.items():
+        if not value:
+            return f"attachments.s3.{name}", f"must be set where {cause}"
+    if attachments.url_hours > S3_HOURS:
+        return "attachments.url_hours", f"must be at most {S3_HOURS} where {cause}"
+    return None

@@ -34,6 +34,7 @@ class Connection(Endpoint):
 
     __slots__ = (
         "_early",
+        "_held",
         "_inbox",
         "_protocol",
         "_response",
@@ -57,6 +58,8 @@ class Connection(Endpoint):
         super().__init__(server_state.connections, self.hub.settings, self.hub.timers)
         self._response = b""
         self._early = b""
+        # The frames that wait for one that takes long; None while there is no such one.
+        self._held: list[Frame] | None = None
         self._inbox = Inbox()
         self.actor = Actor(0, 0, self)
         self.pending: list[bytes] = []
@@ -151,14 +154,32 @@ class Connection(Endpoint):
     def answered(self) -> None:
         """One of the socket's units of work is done."""
         self.in_flight -= 1
-        if self.in_flight == MAX_IN_FLIGHT // 2 and self.state is State.OPEN and not self.hub.is_draining:
-            self._transport.resume_reading()
+        if self.in_flight == MAX_IN_FLIGHT // 2:
+            self._read_on()
 
     def asked(self) -> None:
         """One more unit of work is under way for the socket. Too many, and it has to wait."""
         self.in_flight += 1
         if self.in_flight == MAX_IN_FLIGHT:
             self._transport.pause_reading()
+
+    def hold(self) -> None:
+        """Take no more frames until `release`: the last one takes long, and they are handled in their order."""
+        self._held = []
+        self._transport.pause_reading()
+
+    def release(self) -> None:
+        """Go on with the frames that had to wait."""
+        held, self._held = self._held, None
+        if held is None or self.state is not State.OPEN or self.hub.is_draining:
+            return
+        self._take_all(held)
+        if self.in_flight < MAX_IN_FLIGHT:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if self._held is None and self.state is State.OPEN and not self.hub.is_draining:
+            self._transport.resume_reading()
 
     # The handshake.
 
@@ -190,18 +211,28 @@ class Connection(Endpoint):
     # Frames in.
 
     def _receive(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        frames_in = cast(list[Frame], self._protocol.events_received())
+        if self._held is None:
+            self._take_all(frames_in)
+        else:
+            self._held += frames_in  # Reading is paused, so these are few.
+
+    def _take_all(self, frames_in: list[Frame]) -> None:
         try:
-            self._take_all(data)
+            self._take_each(frames_in)
         except Exception:
             # Left open, it would have lost frames that the client waits for; broken off, nobody would know why.
             logger.exception("What a client sent was not handled")
             self.close(closing.BUG, "an error in the server")
 
-    def _take_all(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
-        for frame in self._protocol.events_received():
-            self._take(cast(Frame, frame))
+    def _take_each(self, frames_in: list[Frame]) -> None:
+        for place, frame in enumerate(frames_in, 1):
+            self._take(frame)
             if self.state is not State.OPEN:
+                return
+            if self._held is not None:
+                self._held += frames_in[place:]
                 return
         if self._protocol.state is not PROTOCOL_OPEN:
             # The client closed, or broke the protocol: what must be said is queued, and nothing else follows.
@@ -250,6 +281,7 @@ class Connection(Endpoint):
     def left(self) -> None:
         """Frames reach the client no more."""
         self.pending.clear()
+        self._held = None
         self.pulse.stop()
         self.hub.detach(self)
 

@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from actions import messages, receipts, sessions, users
+from actions import messages, receipts, sending, sessions, users
 from actions.rules import Rules
 from hub import frames
 from hub.connection import Connection
@@ -24,16 +24,27 @@ from storage import Store, Transaction
 from storage.store import wall_clock
 from storage.writer import Outcome, unavailable
 
+if TYPE_CHECKING:
+    from storage.attachments.s3 import S3Files
+
 logger = logging.getLogger(__name__)
 
 WHEEL_SPOKES = 20
 
 
 class Hub:
-    """All sockets. `store.publish` is to be set to its `publish`. Made, and called, on the event loop only."""
+    """All sockets. `store.publish` is to be set to its `publish`. Made, and called, on the event loop only.
+
+    `s3` is None where none is configured.
+    """
 
     def __init__(
-        self, store: Store, rules: Rules, settings: Settings, clock: Callable[[], int] = wall_clock
+        self,
+        store: Store,
+        rules: Rules,
+        settings: Settings,
+        clock: Callable[[], int] = wall_clock,
+        s3: "S3Files | None" = None,
     ) -> None:
         self.rules = rules
         self.settings = settings
@@ -41,6 +52,8 @@ class Hub:
         self.is_draining = False
         self._store = store
         self._clock = clock
+        self._s3 = s3
+        self._sending: set[asyncio.Task[None]] = set()
         self._registry = Registry[Connection](settings.live_members)
         self._presence = Presence(self.timers, settings.linger_seconds, self._went_offline)
         self._typing = Typing(self.timers, self._tell_typing)
@@ -76,6 +89,11 @@ class Hub:
         self.is_draining = True
         for connection in self._connections():
             connection.pause_reading()
+
+    async def finish(self) -> None:
+        """Wait until what was taken is handed to the store, and told."""
+        while self._sending:
+            await asyncio.wait(self._sending)
 
     async def close_all(self) -> None:
         """Close every socket with 1012, after all that is due to it; let go of those that don't answer."""
@@ -127,6 +145,9 @@ class Hub:
         match command:
             case SendMessage():
                 self._typing.stop(actor.user_id, command.conversation_id)
+                if command.attachments and self._s3 is not None:
+                    self._send_from_s3(connection, command, echo)
+                    return
                 self._submit(
                     connection,
                     echo,
@@ -243,6 +264,35 @@ class Hub:
     ) -> None:
         connection.asked()
         self._store.submit(sessions.acting(connection.actor, action), partial(self._answer, connection, echo))
+
+    def _send_from_s3(self, connection: Connection, command: SendMessage, echo: dict[str, Any]) -> None:
+        """Send what S3 has to be asked for; the connection's later frames wait, and nobody else's."""
+        connection.asked()
+        connection.hold()
+
+        async def send() -> None:
+            outcome = Outcome()
+            try:
+                outcome.result = await sending.send(
+                    self._store,
+                    self.rules,
+                    self._s3,
+                    connection.actor,
+                    command.conversation_id,
+                    command,
+                    command.temp_id,
+                    read=command.read,
+                )
+            except Exception as error:
+                if not isinstance(error, Refused):
+                    logger.exception("A message with attachments was not sent")
+                outcome.error = error
+            self._answer(connection, echo, outcome)
+            connection.release()
+
+        task = self.timers.create_task(send())
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     def _answer(self, connection: Connection, echo: dict[str, Any], outcome: Outcome) -> None:
         connection.answered()

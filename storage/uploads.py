@@ -1,7 +1,8 @@
 """Attachments, as rows: from the presign over the upload to the message they are sent with (protocol.md section 5)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from protocol.errors import Refused, not_found
@@ -9,16 +10,34 @@ from storage.transaction import Snapshot, Transaction
 
 
 class StoredAttachment(NamedTuple):
-    """An attachment as its message shows it. `size` in bytes."""
+    """An attachment as its message shows it. `size` in bytes.
+
+    What it is served as is told here on S3 only; the local store looks at the bytes each time.
+    """
 
     id: int
     filename: str
     content_type: str
     size: int
+    key: str
+    served_type: str | None = None
+    is_inline: int | None = None
+
+
+class Copy(NamedTuple):
+    """Where on S3 an attachment lies for good, its size in bytes, and what it is served as."""
+
+    key: str
+    size: int
+    served_type: str
+    is_inline: bool
 
 
 class Upload(NamedTuple):
-    """An attachment's row. `key` and `size` (bytes) are None until it is uploaded, `message_id` until it is sent."""
+    """An attachment's row. `key` and `size` (bytes) are None until it is uploaded, `message_id` until it is sent.
+
+    On S3 `upload_key` is where it is uploaded, until it is sent; whether it was, S3 alone knows.
+    """
 
     id: int
     uploader_id: int
@@ -27,6 +46,12 @@ class Upload(NamedTuple):
     key: str | None
     size: int | None
     message_id: int | None
+    upload_key: str | None = None
+
+
+NO_COPIES: Mapping[int, Copy] = MappingProxyType({})
+_UPLOAD = "id, uploader_id, filename, content_type, key, size, message_id, upload_key"
+_ATTACHMENT = "id, filename, content_type, size, key, served_type, is_inline"
 
 
 class Unsent(NamedTuple):
@@ -49,13 +74,23 @@ def insert(
     return cursor.lastrowid
 
 
+def expect_on_s3(tx: Transaction, attachment_id: int, upload_key: str) -> None:
+    """The attachment's bytes will be uploaded to S3, under this key."""
+    tx.execute("UPDATE attachments SET upload_key = ? WHERE id = ?", upload_key, attachment_id)
+
+
 def find(snapshot: Snapshot, attachment_id: int) -> Upload | None:
     """The attachment with this id."""
-    row = snapshot.row(
-        "SELECT id, uploader_id, filename, content_type, key, size, message_id FROM attachments WHERE id = ?",
-        attachment_id,
-    )
+    row = snapshot.row(f"SELECT {_UPLOAD} FROM attachments WHERE id = ?", attachment_id)
     return Upload(*row) if row else None
+
+
+def attachment(snapshot: Snapshot, attachment_id: int) -> StoredAttachment | None:
+    """The attachment with this id, if its bytes are in a store, and not only under a temporary key."""
+    row = snapshot.row(
+        f"SELECT {_ATTACHMENT} FROM attachments WHERE id = ? AND key IS NOT NULL", attachment_id
+    )
+    return StoredAttachment(*row) if row else None
 
 
 def unsent(snapshot: Snapshot, uploader_id: int, *, besides: int = 0) -> Unsent:
@@ -71,12 +106,12 @@ def unsent(snapshot: Snapshot, uploader_id: int, *, besides: int = 0) -> Unsent:
 
 
 def require_unsent(snapshot: Snapshot, attachment_id: int) -> Upload:
-    """The attachment, if it may still be uploaded.
+    """The attachment, if it may still be uploaded to the local store.
 
-    Raises Refused: `not_found` when it is gone, `attachment_unavailable` when it is sent.
+    Raises Refused: `not_found` when it is gone or belongs on S3, `attachment_unavailable` when it is sent.
     """
     upload = find(snapshot, attachment_id)
-    if upload is None:
+    if upload is None or upload.upload_key is not None:
         raise not_found()
     if upload.message_id is not None:
         raise Refused("attachment_unavailable", "The attachment is sent: its bytes can't change any more.")
@@ -88,33 +123,65 @@ def record(tx: Transaction, upload: Upload, key: str, size: int) -> None:
     tx.execute("UPDATE attachments SET key = ?, size = ? WHERE id = ?", key, size, upload.id)
 
 
-def claim(tx: Transaction, message_id: int, sender_id: int, ids: list[int]) -> list[StoredAttachment]:
-    """Mark uploads as sent with a message, in the order of `ids`, which names each once.
+def sendable(snapshot: Snapshot, sender_id: int, ids: Sequence[int]) -> list[Upload]:
+    """The attachments with these ids, in this order.
 
-    Checks all before it writes. Raises Refused `attachment_unavailable` if one isn't uploaded, isn't the sender's
-    or is already sent; which of these, a stranger may not learn.
+    Raises Refused `attachment_unavailable` if one isn't uploaded, isn't the sender's or is already sent; which of
+    these, a stranger may not learn. Of one on S3 it isn't known here whether it is uploaded.
     """
-    claimed = []
+    found = []
     for attachment_id in ids:
-        row = tx.row(
-            "SELECT id, filename, content_type, size FROM attachments"
-            " WHERE id = ? AND uploader_id = ? AND key IS NOT NULL AND message_id IS NULL",
+        row = snapshot.row(
+            f"SELECT {_UPLOAD} FROM attachments WHERE id = ? AND uploader_id = ? AND message_id IS NULL"
+            " AND (key IS NOT NULL OR upload_key IS NOT NULL)",
             attachment_id,
             sender_id,
         )
         if row is None:
-            raise Refused(
-                "attachment_unavailable",
-                f"Attachment {attachment_id} is not uploaded, not yours, or already sent.",
+            raise _unavailable(attachment_id)
+        found.append(Upload(*row))
+    return found
+
+
+def claim(
+    tx: Transaction,
+    message_id: int,
+    sender_id: int,
+    ids: Sequence[int],
+    copies: Mapping[int, Copy] = NO_COPIES,
+) -> list[StoredAttachment]:
+    """Mark uploads as sent with a message, in the order of `ids`, which names each once.
+
+    Those on S3 need a copy each. Checks all before it writes. Raises Refused as `sendable` does.
+    """
+    claimed = []
+    for upload in sendable(tx, sender_id, ids):
+        if upload.upload_key is None:
+            assert upload.key is not None
+            assert upload.size is not None
+            stored = StoredAttachment(
+                upload.id, upload.filename, upload.content_type, upload.size, upload.key
             )
-        claimed.append(StoredAttachment(*row))
-    for position, attachment in enumerate(claimed):
+        elif upload.id in copies:
+            copy = copies[upload.id]
+            stored = StoredAttachment(
+                upload.id,
+                upload.filename,
+                upload.content_type,
+                copy.size,
+                copy.key,
+                copy.served_type,
+                copy.is_inline,
+            )
+        else:
+            raise _unavailable(upload.id)
+        claimed.append(stored)
+    for position, stored in enumerate(claimed):
         tx.execute(
-            "UPDATE attachments SET message_id = ?, position = ? WHERE id = ?",
-            message_id,
-            position,
-            attachment.id,
-        )
+            "UPDATE attachments SET message_id = ?, position = ?, key = ?, size = ?, served_type = ?, is_inline = ?,"
+            " upload_key = NULL WHERE id = ?",
+            message_id, position, stored.key, stored.size, stored.served_type, stored.is_inline, stored.id,
+        )  # fmt: skip
     return claimed
 
 
@@ -122,7 +189,7 @@ def of_messages(snapshot: Snapshot, message_ids: Sequence[int]) -> dict[int, lis
     """The attachments of messages, each message's in their order; messages without any are left out."""
     found: dict[int, list[StoredAttachment]] = {}
     rows = snapshot.rows(
-        "SELECT message_id, id, filename, content_type, size FROM attachments"
+        f"SELECT message_id, {_ATTACHMENT} FROM attachments"
         " WHERE message_id IN (SELECT value FROM json_each(?)) ORDER BY message_id, position",
         json.dumps(list(message_ids)),
     )
@@ -132,12 +199,15 @@ def of_messages(snapshot: Snapshot, message_ids: Sequence[int]) -> dict[int, lis
 
 
 def is_readable(snapshot: Snapshot, attachment_id: int, user_id: int) -> bool:
-    """Whether it is uploaded, and the user may read its message now; before it is sent, whether they uploaded it."""
+    """Whether it is uploaded, and the user may read its message now; before it is sent, whether they uploaded it.
+
+    Of one that will be sent from S3 it isn't known here whether it is uploaded.
+    """
     row = snapshot.row(
         "SELECT 1 FROM attachments a"
         " LEFT JOIN messages m ON m.id = a.message_id"
         " LEFT JOIN members p ON p.conversation_id = m.conversation_id AND p.user_id = ?2"
-        " WHERE a.id = ?1 AND a.key IS NOT NULL"
+        " WHERE a.id = ?1 AND (a.key IS NOT NULL OR a.upload_key IS NOT NULL)"
         " AND (p.user_id IS NOT NULL OR (a.message_id IS NULL AND a.uploader_id = ?2))",
         attachment_id,
         user_id,
@@ -146,9 +216,10 @@ def is_readable(snapshot: Snapshot, attachment_id: int, user_id: int) -> bool:
 
 
 def keys(snapshot: Snapshot, ids: Sequence[int]) -> dict[int, str]:
-    """The keys under which the store has these attachments; without those that have none."""
+    """The keys under which a store has, or on S3 may have, these attachments; without those that have none."""
     rows = snapshot.rows(
-        "SELECT id, key FROM attachments WHERE id IN (SELECT value FROM json_each(?)) AND key IS NOT NULL",
+        "SELECT id, coalesce(key, upload_key) FROM attachments"
+        " WHERE id IN (SELECT value FROM json_each(?)) AND coalesce(key, upload_key) IS NOT NULL",
         json.dumps(list(ids)),
     )
     return dict(rows)
@@ -157,7 +228,7 @@ def keys(snapshot: Snapshot, ids: Sequence[int]) -> dict[int, str]:
 def remove_stale(tx: Transaction, before: int, limit: int) -> list[str | None]:
     """Remove attachments that were presigned before a time (milliseconds since the epoch) and never sent.
 
-    At most `limit` at a time, oldest first; the keys of those removed, None for one that was never uploaded.
+    At most `limit` at a time, oldest first; the keys of those removed, None for one that the local store has not.
     """
     rows = tx.rows(
         "SELECT id, key FROM attachments WHERE message_id IS NULL AND created_at < ? ORDER BY created_at LIMIT ?",
@@ -167,3 +238,9 @@ def remove_stale(tx: Transaction, before: int, limit: int) -> list[str | None]:
     for attachment_id, _ in rows:
         tx.execute("DELETE FROM attachments WHERE id = ?", attachment_id)
     return [key for _, key in rows]
+
+
+def _unavailable(attachment_id: int) -> Refused:
+    return Refused(
+        "attachment_unavailable", f"Attachment {attachment_id} is not uploaded, not yours, or already sent."
+    )

@@ -10,8 +10,16 @@ import pytest
 from tests.support import server as servers
 from tests.support.fixtures import Connect, StartServer
 from tests.support.rest import Person, Rest
+from tests.support.s3 import Bucket, running_bucket
 from tests.support.server import ServerProcess, Setting
 from tests.support.socket import Socket, open_socket
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[Bucket]:
+    """A bucket on S3, with whatever other tests have left in it."""
+    with running_bucket() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ WEBSOCKETS = "websockets only in hub and the client"
 STARLETTE = "starlette only in api"
 UVICORN = "uvicorn only where the server is put together"
 SQLITE = "SQLite only in storage"
+BOTOCORE = "botocore only where S3 is"
 LOOP = "No event loop in protocol, actions and the hub's registries"
 
 BREACHES = [
@@ -38,6 +39,8 @@ BREACHES = [
     ("hub", "import uvicorn", UVICORN),
     ("beseda.cli", "import uvicorn", UVICORN),
     ("actions", "import sqlite3", SQLITE),
+    ("beseda.server", "import aiobotocore", BOTOCORE),
+    ("storage.attachments.local", "import botocore", BOTOCORE),
     ("actions", "import asyncio", LOOP),
     ("hub.registry", "import asyncio", LOOP),
 ]

@@ -3,8 +3,11 @@
 import pytest
 from starlette.datastructures import URL, QueryParams
 
-from actions.links import Links
+from actions.links import Links, S3Links
+from actions.serving import Served
 from protocol.errors import Refused
+from storage.attachments.objects import MAX_SECONDS, ObjectNames, is_on_s3
+from storage.attachments.presigning import Presigner
 from tests.support.stored import START, Clock
 
 HOUR = 3_600_000
@@ -122,3 +125,60 @@ def test_a_download_is_a_path_unless_there_is_a_public_url() -> None:
 def test_an_upload_is_absolute_on_the_base_it_was_asked_for() -> None:
     url = links(Clock()).upload(7, "http://127.0.0.1:8000")
     assert url.startswith("http://127.0.0.1:8000/files/7?expires=")
+
+
+def s3_links(clock: Clock, url_seconds: int = 86_400) -> S3Links:
+    presigner = Presigner("https://files.example.org", "eu-central-1", "id", "secret")
+    return S3Links(presigner, ObjectNames("5f"), url_seconds, clock)
+
+
+PNG = Served("image/png", True)
+
+
+def test_a_download_on_s3_is_one_url_within_an_hour_and_good_for_as_long_as_was_set() -> None:
+    clock = Clock(START - START % HOUR)
+    signer = s3_links(clock, 167 * 3600)
+    first = signer.fresh("files/5f/7-x", "a.png", PNG, is_final=True)
+    assert first.expires_in == MAX_SECONDS
+    clock.now += HOUR - 1
+    again = signer.fresh("files/5f/7-x", "a.png", PNG, is_final=True)
+    assert again.url == first.url
+    assert again.expires_in == 167 * 3600 + 1
+    clock.now += 1
+    assert signer.fresh("files/5f/7-x", "a.png", PNG, is_final=True).url != first.url
+
+
+@pytest.mark.parametrize(
+    ("served", "shown"),
+    [
+        (PNG, "inline"),
+        (Served("application/octet-stream", False), "attachment"),
+        (Served("application/pdf", True), "attachment"),
+        (Served("Application/PDF; x=y", True), "attachment"),
+    ],
+)
+def test_a_download_on_s3_says_what_it_is_answered_with(served: Served, shown: str) -> None:
+    url = s3_links(Clock()).fresh("files/5f/7-x", 'ä;".png', served, is_final=False).url
+    query = QueryParams(URL(url).query)
+    assert query["response-content-type"] == served.content_type
+    assert query["response-content-disposition"].startswith(f'{shown}; filename="_;_.png"; filename*=UTF-8')
+    assert query["response-cache-control"] == "private, no-cache"
+    assert query["X-Amz-SignedHeaders"] == "host"
+
+
+def test_an_upload_on_s3_holds_for_ten_minutes_and_knows_the_size_if_it_was_declared() -> None:
+    signer = s3_links(Clock())
+    plain, sized = (QueryParams(URL(signer.upload("uploads/5f/7-x", size)).query) for size in (None, 0))
+    assert plain["X-Amz-Expires"] == sized["X-Amz-Expires"] == "600"
+    assert plain["X-Amz-SignedHeaders"] == "host"
+    assert sized["X-Amz-SignedHeaders"] == "content-length;host"
+
+
+def test_a_key_tells_whose_it_is_and_where_it_lies() -> None:
+    names, others = ObjectNames("5f"), ObjectNames("6a")
+    upload, file = names.new_upload(7), names.new_file(7)
+    assert upload != names.new_upload(7)
+    assert [names.attachment_id(key) for key in (upload, file)] == [7, 7]
+    for key in (others.new_file(7), "files/5f/x", "files/5f/07-" + "0" * 32, "backup/5f/7-" + "0" * 32):
+        assert names.attachment_id(key) is None
+    assert [is_on_s3(key) for key in (file, upload, "5f/7-" + "0" * 32)] == [True, False, False]

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,7 +14,8 @@ from beseda import chores
 from beseda.chores import do_chores, doing_chores
 from protocol.errors import Refused
 from storage import Settings, Store, Transaction, invites, open_store, sessions, uploads, users
-from storage.attachments.local import LocalFiles
+from storage.attachments.local import Held, LocalFiles
+from storage.attachments.s3 import S3Files
 
 DAY = 86_400_000
 LIMITS = AttachmentRules(max_bytes=100, unsent_files=2, unsent_bytes=200, min_free_bytes=0)
@@ -111,6 +113,28 @@ async def test_uploads_that_were_never_sent_are_removed(house: House) -> None:
     await do_chores(house.store, house.files, LIMITS)
     assert await house.store.read(lambda snapshot: uploads.find(snapshot, old)) is None
     assert await house.store.read(lambda snapshot: uploads.find(snapshot, new)) is not None
+
+
+async def test_when_s3_fails_all_else_is_done(house: House) -> None:
+    class Down:
+        async def held(self, before: int) -> AsyncIterator[list[Held]]:
+            raise Refused("unavailable", "S3 is down.")
+            yield []  # type: ignore[unreachable]  # makes it a stream
+
+    def unit(tx: Transaction) -> int:
+        attachment_id = uploads.insert(
+            tx, uploader_id=house.user_id, filename="a", content_type="text/plain", declared_size=None
+        )
+        uploads.expect_on_s3(tx, attachment_id, "uploads/x/1-y")
+        return attachment_id
+
+    session_id, old = await log_in(house, days=1), await house.store.write(unit)
+    assert session_id in await live_sessions(house)
+    house.clock.now += 2 * DAY
+    with pytest.raises(Refused, match="S3 is down"):
+        await do_chores(house.store, house.files, LIMITS, cast(S3Files, Down()))
+    assert await live_sessions(house) == []
+    assert await house.store.read(lambda snapshot: uploads.find(snapshot, old)) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from beseda import config
 from beseda.config import ConfigError, load, render, settings
-from beseda.settings import Config
+from beseda.settings import S3_HOURS, Config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +52,7 @@ def test_the_file_in_the_repository_shows_every_setting_with_its_default() -> No
     text = (ROOT / "config.toml").read_text("utf-8")
     assert text == render(), "config.toml is out of date: write beseda.config.render() into it"
     tables = tomllib.loads(text)
+    tables["attachments.s3"] = tables["attachments"].pop("s3")
     shown = {(section, name) for section, table in tables.items() for name in table}
     assert shown == {(section, name) for section, name, _ in settings()}
     assert len(shown) > 25
@@ -136,6 +137,13 @@ def test_variables_that_are_no_settings_are_nobody_s_business() -> None:
         ("PRESENCE__LINGER_SECONDS", "NaN", "presence.linger_seconds: must be"),
         ("PRESENCE__LINGER_SECONDS", "Infinity", "presence.linger_seconds: must be at most"),
         ("STORAGE__SYNCHRONOUS", "off", "storage.synchronous: must be 'full' or 'normal'"),
+        ("ATTACHMENTS__STORE", "ftp", "attachments.store: must be 'local' or 's3'"),
+        (
+            "ATTACHMENTS__S3__ENDPOINT",
+            "s3.example.org",
+            "attachments.s3.endpoint: must be like https://s3.example.org, or empty for AWS",
+        ),
+        ("ATTACHMENTS__S3__REGION", "", "attachments.s3.region: must have at least 1 character"),
         ("LOG__LEVEL", "loud", "log.level: must be 'debug', 'info', 'warning' or 'error'"),
     ],
 )
@@ -147,7 +155,18 @@ def test_a_wrong_value_in_the_environment_is_named_with_its_variable(
     assert found.endswith(f"(from BESEDA_{variable})")
 
 
-@pytest.mark.parametrize("variable", ["SERVER__PROT", "NO__THING", "__", "SERVER__", "SERVER__PORT__X"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "SERVER__PROT",
+        "NO__THING",
+        "__",
+        "SERVER__",
+        "SERVER__PORT__X",
+        "ATTACHMENTS__S3",
+        "ATTACHMENTS__S3__KEY",
+    ],
+)
 def test_an_unknown_setting_in_the_environment_stops_the_start(variable: str) -> None:
     found = error(environ={f"BESEDA_{variable}": "1"})
     assert "there is no such setting" in found
@@ -165,6 +184,10 @@ def test_an_unknown_setting_in_the_environment_stops_the_start(variable: str) ->
         ("[server]\ndata_dir = 1", "server.data_dir: must be"),
         ('[server]\ndata_dir = "a\\u0000b"', "server.data_dir: must not contain NUL (in {path})"),
         ("[server]\norigins = [1]", "server.origins: item 0: must be a string (in {path})"),
+        ("[attachments]\ns3 = 1", "attachments.s3: must be a table, [attachments.s3] (in {path})"),
+        ("[attachments.s3]\nbuckets = 1", "attachments.s3.buckets: there is no such setting (in {path})"),
+        ("[attachments.s3]\nbucket = 1", "attachments.s3.bucket: must be a string (in {path})"),
+        ("[attachments.s3.bucket]\nx = 1", "attachments.s3.bucket: must be a string (in {path})"),
         ("[server\n", "{path}: this is no TOML: "),
         ("a = " + "[" * 100_000, "{path}: this is no TOML: "),
     ],
@@ -218,3 +241,48 @@ def test_a_home_folder_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("HOME", str(tmp_path))
     path = written(tmp_path, '[server]\ndata_dir = "~/chat"')
     assert load(path, {}, {}).server.data_dir == tmp_path / "chat"
+
+
+S3 = {
+    "BESEDA_ATTACHMENTS__STORE": "s3",
+    "BESEDA_ATTACHMENTS__S3__BUCKET": "files",
+    "BESEDA_ATTACHMENTS__S3__ACCESS_KEY": "an id",
+    "BESEDA_ATTACHMENTS__S3__SECRET_KEY": "hush",
+}
+
+
+def test_a_table_within_a_table_is_set_by_the_file_and_by_the_environment(tmp_path: Path) -> None:
+    path = written(tmp_path, '[attachments]\nurl_hours = 5\n[attachments.s3]\nbucket = "b1"\nregion = "r1"\n')
+    found = load(path, {**S3, "BESEDA_ATTACHMENTS__S3__ENDPOINT": "http://[::1]:9000/s3/"}, {}).attachments
+    assert (found.store, found.url_hours) == ("s3", 5)
+    assert (found.s3.bucket, found.s3.region) == ("files", "r1")
+    assert found.s3.endpoint == "http://[::1]:9000/s3"
+    assert found.s3.secret_key.get_secret_value() == "hush"
+
+
+@pytest.mark.parametrize("missing", ["BUCKET", "ACCESS_KEY", "SECRET_KEY"])
+def test_s3_without_a_bucket_or_keys_stops_the_start(missing: str) -> None:
+    given = {name: value for name, value in S3.items() if not name.endswith(missing)}
+    name = f"attachments.s3.{missing.lower()}"
+    assert error(environ=given) == f'{name}: must be set where attachments.store is "s3"'
+    given["BESEDA_ATTACHMENTS__STORE"] = "local"
+    if missing == "BUCKET":
+        assert not load(None, given, {}).attachments.s3.is_configured
+    else:
+        assert error(environ=given) == f"{name}: must be set where attachments.s3.bucket is set"
+
+
+def test_a_url_on_s3_holds_for_seven_days_at_most() -> None:
+    hours = "BESEDA_ATTACHMENTS__URL_HOURS"
+    assert load(None, {**S3, hours: str(S3_HOURS)}, {}).attachments.url_hours == S3_HOURS == 167
+    assert error(environ={**S3, hours: "168"}) == (
+        'attachments.url_hours: must be at most 167 where attachments.store is "s3"'
+    )
+    assert load(None, {hours: "168"}, {}).attachments.url_hours == 168
+
+
+def test_a_secret_stands_in_no_error_and_in_no_text_of_the_settings(tmp_path: Path) -> None:
+    assert "hush" not in repr(load(None, S3, {}))
+    for text in ('secret_key = ["hush"]', 'secret_key = "hush', 'secret_key = "hush"\nsecret_key = "hush"'):
+        assert "hush" not in error(written(tmp_path, f"[attachments.s3]\n{text}"))
+    assert "hush" not in error(environ={**S3, "BESEDA_ATTACHMENTS__S3__BUCKET": ""})

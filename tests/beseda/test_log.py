@@ -110,3 +110,8 @@ def test_everything_goes_to_standard_error_once(form: str, formatter: type[loggi
     assert isinstance(handler, logging.StreamHandler)
     assert handler.stream is sys.stderr
     assert isinstance(handler.formatter, formatter)
+
+
+def test_a_signature_of_s3_s_is_in_no_line() -> None:
+    url = "https://s3.example.org/b/k?X-Amz-Expires=600&X-Amz-Signature=0123abcdef"
+    assert without_secrets(url) == "https://s3.example.org/b/k?X-Amz-Expires=600&X-Amz-Signature***"

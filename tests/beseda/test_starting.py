@@ -170,3 +170,33 @@ async def test_every_setting_reaches_its_part(tmp_path: Path) -> None:
                 "/auth/register", json={"email": "a@b", "username": "ann", "password": "12345678"}
             )
             assert answer.json()["code"] == "registration_closed"
+
+
+def test_what_only_s3_needs_is_loaded_only_where_s3_is_configured(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, sys
+from pathlib import Path
+from beseda.config import load
+from beseda.server import assemble
+
+async def main() -> None:
+    async with assemble(load(None, os.environ, {"server.data_dir": Path(sys.argv[1])})):
+        print("aiobotocore" in sys.modules, "botocore" in sys.modules)
+
+asyncio.run(main())
+"""
+    s3 = {"BUCKET": "b", "ACCESS_KEY": "a", "SECRET_KEY": "s"}
+    for number, configured in enumerate(({}, {f"BESEDA_ATTACHMENTS__S3__{k}": v for k, v in s3.items()})):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / str(number))],
+            env={
+                "PYTHONPATH": str(ROOT),
+                "BESEDA_ATTACHMENTS__S3__ENDPOINT": "http://127.0.0.1:1",
+                **configured,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout == ("True True\n" if configured else "False False\n"), done.stderr

@@ -27,12 +27,12 @@ async def test_an_attachment_has_no_bytes_until_they_are_recorded(stored: Stored
     ann = await stored.person("ann")
     attachment_id = await stored.store.write(insert(ann.user_id, 5))
     before = await stored.store.read(lambda snapshot: uploads.find(snapshot, attachment_id))
-    assert before == (attachment_id, ann.user_id, "a b.png", "image/png", None, None, None)
+    assert before == (attachment_id, ann.user_id, "a b.png", "image/png", None, None, None, None)
     await stored.store.write(
         lambda tx: uploads.record(tx, uploads.require_unsent(tx, attachment_id), "a key", 7)
     )
     after = await stored.store.read(lambda snapshot: uploads.find(snapshot, attachment_id))
-    assert after == (attachment_id, ann.user_id, "a b.png", "image/png", "a key", 7, None)
+    assert after == (attachment_id, ann.user_id, "a b.png", "image/png", "a key", 7, None, None)
     assert await stored.store.read(lambda snapshot: uploads.find(snapshot, attachment_id + 1)) is None
 
 
@@ -41,9 +41,9 @@ async def test_attachments_are_claimed_and_shown_in_the_order_they_were_named(st
     one, two, three = [await stored.uploaded(ann, f"{name}.png", 10) for name in ("one", "two", "three")]
     claimed = await stored.store.write(lambda tx: uploads.claim(tx, 100, ann.user_id, [three, one, two]))
     expected = [
-        StoredAttachment(three, "three.png", "image/png", 10),
-        StoredAttachment(one, "one.png", "image/png", 10),
-        StoredAttachment(two, "two.png", "image/png", 10),
+        StoredAttachment(three, "three.png", "image/png", 10, f"key of {three}"),
+        StoredAttachment(one, "one.png", "image/png", 10, f"key of {one}"),
+        StoredAttachment(two, "two.png", "image/png", 10, f"key of {two}"),
     ]
     assert claimed == expected
     found = await stored.store.read(lambda snapshot: uploads.of_messages(snapshot, [99, 100, 101]))

@@ -236,9 +236,10 @@ class House:
 
 @contextlib.asynccontextmanager
 async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
-    """A running house. `settings` are the hub's; `clock` is the store's and the hub's, in milliseconds."""
+    """A running house. `settings` are the hub's; `clock` (milliseconds) is the store's, too, and `s3` the bucket."""
     clock: Callable[[], int] = settings.pop("clock", wall_clock)
     group_members = settings.pop("group_members", 1000)
+    s3 = settings.pop("s3", None)
     hub_settings = replace(SETTINGS, **settings)
     rules = Rules(
         registration="open",
@@ -252,7 +253,7 @@ async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
     )
     _make_database(folder / "data")
     async with open_store(StoreSettings(folder / "data", "off"), clock) as store:
-        hub = Hub(store, rules, hub_settings, clock)
+        hub = Hub(store, rules, hub_settings, clock, s3)
         house = House(folder, store, hub, rules)
         async with _listening(house):
             try:

@@ -76,7 +76,8 @@ class Rest:
         sent = {**(by.headers if by else {}), **(headers or {})}
         response = await self.http.request(method, url, json=json, headers=sent, **more)
         assert response.status_code != 500, f"{method} {path} answered 500: {response.text}"
-        described.check_response(response)
+        if url.startswith(self.server.base_url):  # a bucket's answers are its own
+            described.check_response(response)
         return response
 
     async def get(self, path: str, by: Person | None = None, **query: Any) -> httpx.Response:

@@ -27,7 +27,7 @@ STOP_SECONDS = 15.0
 _FIRST_LINE = re.compile(r"Beseda listens on (http://(127\.0\.0\.1:[1-9][0-9]*))")
 _BUG = re.compile(r"Traceback \(most recent call last\)|\b[A-Za-z]*Warning: |was never (?:awaited|retrieved)")
 # A token, or a query string that holds one or a signed URL's signature.
-_SECRET = re.compile(r"eyJ[\w-]{8}|[?&](?:token|signature)=")
+_SECRET = re.compile(r"eyJ[\w-]{8}|[?&](?:token|signature|X-Amz-Signature)=")
 
 Setting = str | int | float | bool | Sequence[str]
 
