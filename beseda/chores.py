@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from actions import attachments, sessions
@@ -18,31 +19,40 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 3600.0
+SESSIONS_EVERY_SECONDS = 60.0
+"""Who is logged out should not go on listening for long."""
 
 
 @contextlib.asynccontextmanager
 async def doing_chores(
     store: Store, files: LocalFiles, limits: AttachmentRules, s3: "S3Files | None" = None
 ) -> AsyncIterator[None]:
-    """Do them at once and then every hour, for as long as the block lasts."""
-    task = asyncio.create_task(_repeat(store, files, limits, s3))
+    """Do them at once and then again and again, for as long as the block lasts."""
+    tasks = [
+        asyncio.create_task(_repeat(partial(end_sessions, store), SESSIONS_EVERY_SECONDS)),
+        asyncio.create_task(_repeat(partial(clear_away, store, files, limits, s3), EVERY_SECONDS)),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def do_chores(
+async def end_sessions(store: Store) -> None:
+    """Every minute: end sessions that have expired. Raises Refused `unavailable`."""
+    while await store.write(sessions.end_expired) >= sessions.EXPIRED_AT_ONCE:
+        pass
+
+
+async def clear_away(
     store: Store, files: LocalFiles, limits: AttachmentRules, s3: "S3Files | None" = None
 ) -> None:
-    """Once: end what has expired, sessions and invitations; remove uploads that were never sent.
+    """Every hour: remove invitations that have expired, and uploads that were never sent.
 
     Raises Refused `unavailable`.
     """
-    while await store.write(sessions.end_expired) >= sessions.EXPIRED_AT_ONCE:
-        pass
     await store.write(invites.delete_expired)
     await attachments.sweep(store, files, limits)
     if s3 is not None:
@@ -50,12 +60,12 @@ async def do_chores(
         await attachments.sweep_s3(store, s3, limits)
 
 
-async def _repeat(store: Store, files: LocalFiles, limits: AttachmentRules, s3: "S3Files | None") -> None:
+async def _repeat(chore: Callable[[], Awaitable[None]], seconds: float) -> None:
     while True:
         try:
-            await do_chores(store, files, limits, s3)
+            await chore()
         except Refused as refusal:
-            logger.warning("The hourly clean-up was not done: %s", refusal.detail)
+            logger.warning("A clean-up was not done: %s", refusal.detail)
         except Exception:
-            logger.exception("The hourly clean-up failed")
-        await asyncio.sleep(EVERY_SECONDS)
+            logger.exception("A clean-up failed")
+        await asyncio.sleep(seconds)

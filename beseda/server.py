@@ -231,6 +231,7 @@ def _attachment_rules(config: Config) -> AttachmentRules:
         max_bytes=attachments.max_bytes,
         unsent_files=attachments.unsent_files,
         unsent_bytes=attachments.unsent_bytes,
+        unsent_seconds=attachments.unsent_hours * 3600,
         min_free_bytes=attachments.min_free_bytes,
         on_s3=attachments.store == "s3",
     )

@@ -235,6 +235,7 @@ class Attachments(Section):
         default=20, ge=1, description="Files that a user may have uploaded and not yet sent."
     )
     unsent_bytes: int = Field(default=250 * MIB, ge=1, description="What they may take together.")
+    unsent_hours: int = Field(default=24, ge=1, le=8760, description="After so many hours they are removed.")
     min_free_bytes: int = Field(
         default=GIB,
         ge=0,

@@ -11,7 +11,7 @@ import pytest
 
 from actions.attachments import AttachmentRules
 from beseda import chores
-from beseda.chores import do_chores, doing_chores
+from beseda.chores import clear_away, doing_chores, end_sessions
 from protocol.errors import Refused
 from storage import Settings, Store, Transaction, invites, open_store, sessions, uploads, users
 from storage.attachments.local import Held, LocalFiles
@@ -84,7 +84,7 @@ async def test_sessions_that_have_expired_are_ended_however_many(
     house.clock.now += 2 * DAY
     told: list[object] = []
     house.store.publish = told.extend
-    await do_chores(house.store, house.files, LIMITS)
+    await end_sessions(house.store)
     assert await live_sessions(house) == [lasting]
     assert len(told) == 5, "their sockets were not told"
 
@@ -96,7 +96,7 @@ async def test_invitations_that_have_expired_are_removed(house: House) -> None:
 
     await house.store.write(unit)
     house.clock.now += 2 * DAY
-    await do_chores(house.store, house.files, LIMITS)
+    await clear_away(house.store, house.files, LIMITS)
     left = await house.store.read(lambda snapshot: snapshot.rows("SELECT code_hash FROM invites ORDER BY id"))
     assert left == [("long",), ("endless",)]
 
@@ -110,7 +110,7 @@ async def test_uploads_that_were_never_sent_are_removed(house: House) -> None:
     old = await house.store.write(unit)
     house.clock.now += 2 * DAY
     new = await house.store.write(unit)
-    await do_chores(house.store, house.files, LIMITS)
+    await clear_away(house.store, house.files, LIMITS)
     assert await house.store.read(lambda snapshot: uploads.find(snapshot, old)) is None
     assert await house.store.read(lambda snapshot: uploads.find(snapshot, new)) is not None
 
@@ -128,20 +128,18 @@ async def test_when_s3_fails_all_else_is_done(house: House) -> None:
         uploads.expect_on_s3(tx, attachment_id, "uploads/x/1-y")
         return attachment_id
 
-    session_id, old = await log_in(house, days=1), await house.store.write(unit)
-    assert session_id in await live_sessions(house)
+    old = await house.store.write(unit)
     house.clock.now += 2 * DAY
     with pytest.raises(Refused, match="S3 is down"):
-        await do_chores(house.store, house.files, LIMITS, cast(S3Files, Down()))
-    assert await live_sessions(house) == []
+        await clear_away(house.store, house.files, LIMITS, cast(S3Files, Down()))
     assert await house.store.read(lambda snapshot: uploads.find(snapshot, old)) is None
 
 
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (Refused("unavailable", "The disk is full."), "The hourly clean-up was not done: The disk is full."),
-        (ValueError("a bug"), "The hourly clean-up failed"),
+        (Refused("unavailable", "The disk is full."), "A clean-up was not done: The disk is full."),
+        (ValueError("a bug"), "A clean-up failed"),
     ],
 )
 async def test_one_failure_does_not_end_them_for_good(
@@ -169,3 +167,18 @@ async def test_one_failure_does_not_end_them_for_good(
     count = rounds.qsize()
     await asyncio.sleep(0.05)
     assert rounds.qsize() == count, "they go on after the end"
+
+
+async def test_a_session_that_runs_out_ends_soon_not_with_the_next_request(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "SESSIONS_EVERY_SECONDS", 0.01)
+    await log_in(house, days=1)
+    async with doing_chores(house.store, house.files, LIMITS), asyncio.timeout(20):
+        assert len(await live_sessions(house)) == 1
+        told: list[object] = []
+        house.store.publish = told.extend
+        house.clock.now += 2 * DAY
+        while not told:
+            await asyncio.sleep(0.01)
+    assert chores.SESSIONS_EVERY_SECONDS < chores.EVERY_SECONDS

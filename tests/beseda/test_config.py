@@ -45,7 +45,7 @@ def test_the_defaults_are_the_numbers_of_the_protocol() -> None:
     assert usual.storage.synchronous == "full"
     files = usual.attachments
     assert (files.max_bytes, files.unsent_files, files.unsent_bytes) == (25 * 2**20, 20, 250 * 2**20)
-    assert files.min_free_bytes == 2**30
+    assert (files.min_free_bytes, files.unsent_hours) == (2**30, 24)
 
 
 def test_the_file_in_the_repository_shows_every_setting_with_its_default() -> None:

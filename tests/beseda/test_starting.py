@@ -136,6 +136,7 @@ async def test_every_setting_reaches_its_part(tmp_path: Path) -> None:
         ATTACHMENTS__UNSENT_FILES="20",
         ATTACHMENTS__UNSENT_BYTES="21",
         ATTACHMENTS__MIN_FREE_BYTES="22",
+        ATTACHMENTS__UNSENT_HOURS="2",
     )
     async with serving(config) as (url, server):
         hub, store = server._hub, server._store
@@ -161,7 +162,7 @@ async def test_every_setting_reaches_its_part(tmp_path: Path) -> None:
         assert services.trusted_proxies == hub.settings.trusted_proxies
         limits = services.attachments
         assert (limits.max_bytes, limits.unsent_files, limits.unsent_bytes) == (19, 20, 21)
-        assert limits.min_free_bytes == 22
+        assert (limits.min_free_bytes, limits.unsent_seconds) == (22, 2 * 3600)
         claims = jwt.decode(hub.rules.tokens.issue_access(1, 1), options={"verify_signature": False})
         assert claims["exp"] - claims["iat"] == 7 * 60
         assert 5 * 3600 <= hub.rules.links.fresh(1).expires_in < 6 * 3600 + 1
