@@ -1,0 +1,1 @@
+"""`beseda chat URL`: Beseda in a terminal. Only that command imports it."""
