@@ -19,6 +19,7 @@ CLIENT = "The client knows the protocol, and nothing of the server"
 WEBSOCKETS = "websockets only in hub and the client"
 STARLETTE = "starlette only in api"
 UVICORN = "uvicorn only where the server is put together"
+TERMINAL = "prompt_toolkit only in the chat"
 SQLITE = "SQLite only in storage"
 BOTOCORE = "botocore only where S3 is"
 LOOP = "No event loop in protocol, actions and the hub's registries"
@@ -38,6 +39,7 @@ BREACHES = [
     ("hub", "import starlette", STARLETTE),
     ("hub", "import uvicorn", UVICORN),
     ("beseda.cli", "import uvicorn", UVICORN),
+    ("beseda.client.client", "import prompt_toolkit", TERMINAL),
     ("actions", "import sqlite3", SQLITE),
     ("beseda.server", "import aiobotocore", BOTOCORE),
     ("storage.attachments.local", "import botocore", BOTOCORE),

@@ -17,6 +17,7 @@ from tests.support.rest import Person, Rest, succeeded
 from tests.support.server import ServerProcess
 from tests.support.shell import Shell, blocks, end, until
 from tests.support.socket import open_socket
+from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -42,11 +43,21 @@ def test_the_readme_starts_the_server_in_two_commands() -> None:
     assert f"http://{ADDRESS}" in README
 
 
+async def test_the_chat_of_the_readme_asks_a_stranger_who_they_are(
+    fresh_server: ServerProcess, tmp_path: Path
+) -> None:
+    [line] = blocks(README)[1].splitlines()
+    program, *arguments = shlex.split(typed(line, fresh_server))
+    assert program == ".venv/bin/beseda"
+    async with Terminal(*arguments, state=tmp_path) as terminal:
+        await terminal.until("register a new account (r)?")
+
+
 @TOOLS
 async def test_the_first_conversation_of_the_readme_takes_place(
     fresh_server: ServerProcess, tmp_path: Path, stand_ins: bool
 ) -> None:
-    _, register, log_in, talk, print_lines, post = blocks(README)
+    _, _, register, log_in, talk, print_lines, post = blocks(README)
     async with Shell(ROOT, tmp_path / "tools", stand_ins=stand_ins) as reader:
         people = [json.loads(line) for line in (await reader.run(typed(register, fresh_server))).splitlines()]
         assert [(person["id"], person["username"]) for person in people] == [(1, "ann"), (2, "bob")]
@@ -72,7 +83,7 @@ async def test_the_first_conversation_of_the_readme_takes_place(
 
 
 async def test_the_bot_of_the_readme_answers(fresh_server: ServerProcess, tmp_path: Path) -> None:
-    register = blocks(README)[1]
+    register = blocks(README)[2]
     bot = tmp_path / "bot.py"
     [script] = blocks(README, "python")
     assert len([line for line in script.splitlines() if line]) == 10

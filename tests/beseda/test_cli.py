@@ -51,8 +51,41 @@ def test_help_answers_without_loading_the_server() -> None:
         cwd=Path(__file__).resolve().parents[2],
     )
     assert "'typer'" in done.stdout
-    for heavy in ("uvicorn", "starlette", "pydantic", "aiosqlite", "websockets", "asyncio"):
+    for heavy in (
+        "uvicorn",
+        "starlette",
+        "pydantic",
+        "aiosqlite",
+        "websockets",
+        "asyncio",
+        "httpx",
+        "prompt_toolkit",
+    ):
         assert f"'{heavy}'" not in done.stdout, heavy
+
+
+def test_the_server_runs_without_what_only_the_chat_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, beseda.server; print(sorted(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert "'beseda.server'" in done.stdout
+    for heavy in ("httpx", "platformdirs", "prompt_toolkit", "beseda.client"):
+        assert f"'{heavy}'" not in done.stdout, heavy
+
+
+def test_the_help_of_chat_shows_how_two_people_try_it_on_one_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("chat", "--help") == 0
+    out = capsys.readouterr().out
+    for email in ("ann@example.org", "bob@example.org"):
+        assert f"beseda chat http://127.0.0.1:8000 --as {email}\n" in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,6 +99,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (("nope",), "beseda: No such command 'nope'."),
         (("--nope",), "beseda: No such option: --nope"),
         (("serve", "extra"), "beseda: Got unexpected extra argument"),
+        (("chat", "a", "b"), "beseda: Got unexpected extra argument"),
         (("serve", "--port"), "beseda: Option '--port' requires an argument."),
         (("serve", "--port", "x"), "beseda: server.port: must be a whole number (from --port)"),
         (("serve", "--port", "70000"), "beseda: server.port: must be at most 65535 (from --port)"),

@@ -56,7 +56,8 @@ class ServerProcess:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir or folder / "data"
         self.base_url = ""
-        """`http://127.0.0.1:PORT`; every start takes another port."""
+        """`http://127.0.0.1:PORT`; every start takes another port, unless `port` says which."""
+        self.port = 0
         self.ws_url = ""
         """`ws://127.0.0.1:PORT/ws`."""
         self.may_log_errors = False
@@ -86,7 +87,7 @@ class ServerProcess:
     def launch(self) -> None:
         """Start the process without waiting for it to serve (a test of a start that is refused)."""
         assert not self.is_running, "the server runs already"
-        command = [sys.executable, "-m", "beseda", "serve", "--host", "127.0.0.1", "--port", "0"]
+        command = [sys.executable, "-m", "beseda", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--data", str(self.data_dir)]
         if self._config is not None:
             command += ["--config", str(self._config)]
