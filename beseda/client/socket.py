@@ -4,8 +4,8 @@ import asyncio
 import ssl
 import uuid
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,8 +21,7 @@ from beseda.client.errors import (
     unreachable,
 )
 from protocol.entities import Message
-
-Frame = dict[str, Any]
+from protocol.frames import Error, Hello, ServerFrame
 
 MAX_WAITING = 10_000
 """Frames that may wait to be iterated over. The connection is closed beyond that: memory is no place for a backlog."""
@@ -59,7 +58,7 @@ async def open_socket(url: str, access: str, verify: ssl.SSLContext, timeout: fl
     if not isinstance(hello, dict) or hello.get("type") != "hello":
         await connection.close()
         raise Unreachable(f"{url} takes sockets, but does not greet as a Beseda server does.")
-    return Socket(connection, hello)
+    return Socket(connection, cast(Hello, hello))
 
 
 class Socket:
@@ -69,11 +68,11 @@ class Socket:
     time, so `send` may be awaited from within the loop. Made by `Client.connect`.
     """
 
-    def __init__(self, connection: ClientConnection, hello: Frame) -> None:
+    def __init__(self, connection: ClientConnection, hello: Hello) -> None:
         self.hello = hello
         """The first frame: `user_id`, `event_id`, `log`."""
         self._connection = connection
-        self._frames: deque[Frame] = deque()
+        self._frames: deque[ServerFrame] = deque()
         self._news = asyncio.Event()
         self._answers: dict[str, asyncio.Future[Message]] = {}
         self._lost: ConnectionLost | None = None
@@ -99,7 +98,7 @@ class Socket:
             raise ValueError(f"temp_id {temp_id!r} is under way already")
         answer = self._answers[temp_id] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_seen)
-        frame: Frame = {
+        frame: dict[str, Any] = {
             "type": "send_message",
             "temp_id": temp_id,
             "conversation_id": conversation_id,
@@ -127,7 +126,7 @@ class Socket:
         kind = "typing_stop" if stopped else "typing_start"
         await self.tell({"type": kind, "conversation_id": conversation_id})
 
-    async def tell(self, frame: Frame) -> None:
+    async def tell(self, frame: Mapping[str, Any]) -> None:
         """Send any frame. Raises ConnectionLost."""
         if self._lost is not None:
             raise self._lost
@@ -147,7 +146,7 @@ class Socket:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Frame:
+    async def __anext__(self) -> ServerFrame:
         """The next frame. Raises ConnectionLost when there will be no more."""
         while not self._frames:
             if self._is_closed:
@@ -177,19 +176,19 @@ class Socket:
                     answer.set_exception(lost)
             self._news.set()
 
-    def _take_in(self, frame: Frame) -> None:
-        answer = self._answers.get(frame.get("temp_id", ""))
-        if answer is not None and not answer.done():
-            match frame["type"]:
-                case "message_sent":
+    def _take_in(self, frame: ServerFrame) -> None:
+        if frame["type"] == "message_sent" or frame["type"] == "error":
+            answer = self._answers.get(frame.get("temp_id", ""))
+            if answer is not None and not answer.done():
+                if frame["type"] == "message_sent":
                     answer.set_result(frame["message"])
-                case "error":
+                else:
                     answer.set_exception(refusal(frame))
         self._frames.append(frame)
         self._news.set()
 
 
-def refusal(frame: Frame) -> ClientError:
+def refusal(frame: Error) -> ClientError:
     """What a frame of type `error` says."""
     return Rejected(frame["code"], frame["message"], retry_after=frame.get("retry_after"))
 

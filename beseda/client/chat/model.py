@@ -1,6 +1,6 @@
 """All that the chat knows, and how each frame from the server changes it. No I/O, no clock, no screen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from beseda.client.chat.conversation import KEPT_ASIDE, KEPT_BACK, Conversation,
 from beseda.client.chat.text import one_line
 from protocol.entities import ConversationView, Message, User
 
-Frame = dict[str, Any]
+Frame = Mapping[str, Any]
 
 
 @dataclass

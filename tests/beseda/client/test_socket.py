@@ -55,6 +55,7 @@ async def test_the_ack_stands_in_its_place_among_the_events(join: Join) -> None:
         await ann.post(group["id"], "after")
         seen = [await anext(live) for _ in range(3)]
     assert [frame["type"] for frame in seen] == ["new_message", "message_sent", "new_message"]
+    assert seen[1]["type"] == "message_sent"
     assert seen[1]["message"] == mine
     assert mine["temp_id"] == "t-1"
 
