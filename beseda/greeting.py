@@ -8,8 +8,10 @@ from protocol.entities import Registration
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 
 
-def greeting(host: str, port: int, data_dir: Path, registration: Registration, *, has_accounts: bool) -> str:
-    """The lines. Scripts read the first one; its form is fixed."""
+def greeting(
+    program: str, host: str, port: int, data_dir: Path, registration: Registration, *, has_accounts: bool
+) -> str:
+    """The lines. Scripts read the first one; its form is fixed. `program` is how Beseda was called."""
     address = url(host, port)
     lines = [f"Beseda listens on {address}", f"Its data is in {data_dir}", ""]
     # Nobody can connect to "everywhere".
@@ -22,9 +24,8 @@ def greeting(host: str, port: int, data_dir: Path, registration: Registration, *
         ]
     else:
         lines += [
-            "There is no account yet. The first to register becomes the server's admin:",
+            "There is no account yet. The first to register becomes the server's admin. In another terminal:",
             "",
-            f"  curl {reachable}/auth/register -H 'Content-Type: application/json' \\",
-            """    -d '{"email": "ann@example.org", "username": "ann", "password": "at least 8 characters"}'""",
+            f"  {program} chat {reachable}",
         ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import resource
+import shlex
 import socket
 import sys
 import time
@@ -142,6 +143,7 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
             raise cannot_listen(host, port, error) from None
         text = greeting(
+            "python -m beseda" if sys.argv[0].endswith("__main__.py") else shlex.quote(sys.argv[0]),
             host,
             port,
             self._settings.server.data_dir.absolute(),

@@ -1,53 +1,41 @@
 """What a starting server says."""
 
-import json
-import re
 from pathlib import Path
 
 import pytest
 
 from beseda.greeting import greeting
-from protocol.codec import decode, parse
-from protocol.commands import Register
 
+PROGRAM = ".venv/bin/beseda"
 DATA = Path("/srv/beseda")
 
 
 def test_the_first_line_tells_where_the_server_listens_in_a_fixed_form() -> None:
-    lines = greeting("127.0.0.1", 8000, DATA, "open", has_accounts=True).splitlines()
+    lines = greeting(PROGRAM, "127.0.0.1", 8000, DATA, "open", has_accounts=True).splitlines()
     assert lines[0] == "Beseda listens on http://127.0.0.1:8000"
     assert lines[1] == "Its data is in /srv/beseda"
     assert lines[-1] == "Press Ctrl-C to stop it."
-    assert "curl" not in "".join(lines)
+    assert " chat " not in "".join(lines)
 
 
 def test_without_an_account_it_tells_how_to_make_the_first_one() -> None:
-    text = greeting("localhost", 8000, DATA, "open", has_accounts=False)
+    text = greeting(PROGRAM, "localhost", 8000, DATA, "open", has_accounts=False)
     assert "The first to register becomes the server's admin" in text
-    assert "curl http://localhost:8000/auth/register" in text
-
-
-def test_the_command_it_shows_makes_a_valid_registration() -> None:
-    text = greeting("127.0.0.1", 8000, DATA, "open", has_accounts=False)
-    body = re.search(r"-d '(\{.*\})'", text)
-    assert body is not None
-    assert json.loads(body[1])["username"] == "ann"
-    parse(Register, decode(body[1].encode()))
-    assert "'Content-Type: application/json'" in text
+    assert text.splitlines()[-1] == "  .venv/bin/beseda chat http://localhost:8000"
 
 
 @pytest.mark.parametrize(("host", "reachable"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
 def test_the_command_goes_to_an_address_that_can_be_reached(host: str, reachable: str) -> None:
-    text = greeting(host, 8000, DATA, "open", has_accounts=False)
-    assert f"curl http://{reachable}:8000/auth/register" in text
+    text = greeting(PROGRAM, host, 8000, DATA, "open", has_accounts=False)
+    assert text.endswith(f"chat http://{reachable}:8000")
 
 
 def test_where_nobody_may_register_it_does_not_tell_to() -> None:
-    text = greeting("127.0.0.1", 8000, DATA, "closed", has_accounts=False)
-    assert "curl" not in text
+    text = greeting(PROGRAM, "127.0.0.1", 8000, DATA, "closed", has_accounts=False)
+    assert " chat " not in text
     assert 'set auth.registration to "open"' in text
 
 
 def test_the_first_account_needs_no_invitation() -> None:
-    text = greeting("127.0.0.1", 8000, DATA, "invite", has_accounts=False)
-    assert text == greeting("127.0.0.1", 8000, DATA, "open", has_accounts=False)
+    text = greeting(PROGRAM, "127.0.0.1", 8000, DATA, "invite", has_accounts=False)
+    assert text == greeting(PROGRAM, "127.0.0.1", 8000, DATA, "open", has_accounts=False)

@@ -26,7 +26,7 @@ def test_a_start_tells_where_it_listens_where_its_data_is_and_what_to_do_next(
     lines = process.output().splitlines()
     assert lines[0] == f"Beseda listens on {process.base_url}"
     assert lines[1] == f"Its data is in {tmp_path}/new/data"
-    assert f"curl {process.base_url}/auth/register" in process.output()
+    assert f"  python -m beseda chat {process.base_url}\n" in process.output()
     body = {"email": "ann@example.org", "username": "ann", "password": "12345678"}
     assert httpx.post(f"{process.base_url}/auth/register", json=body, timeout=20).status_code == 201
     process.restart()
