@@ -164,9 +164,8 @@ class Connection(Endpoint):
             self._transport.pause_reading()
 
     def hold(self) -> None:
-        """Take no more frames until `release`: the last one takes long, and they are handled in their order."""
+        """Take no more messages until `release`: the last one takes long, and they are handled in their order."""
         self._held = []
-        self._transport.pause_reading()
 
     def release(self) -> None:
         """Go on with the frames that had to wait."""
@@ -216,7 +215,7 @@ class Connection(Endpoint):
         if self._held is None:
             self._take_all(frames_in)
         else:
-            self._held += frames_in  # Reading is paused, so these are few.
+            self._hold_back(self._held, frames_in)
 
     def _take_all(self, frames_in: list[Frame]) -> None:
         try:
@@ -232,7 +231,7 @@ class Connection(Endpoint):
             if self.state is not State.OPEN:
                 return
             if self._held is not None:
-                self._held += frames_in[place:]
+                self._hold_back(self._held, frames_in[place:])
                 return
         if self._protocol.state is not PROTOCOL_OPEN:
             # The client closed, or broke the protocol: what must be said is queued, and nothing else follows.
@@ -240,6 +239,22 @@ class Connection(Endpoint):
             return
         for pong in self._protocol.data_to_send():
             self.add(pong)
+
+    def _hold_back(self, held: list[Frame], frames_in: list[Frame]) -> None:
+        """Keep frames for later, but for pings and pongs: both sides are alive, though something takes long."""
+        for frame in frames_in:
+            if frame.opcode is Opcode.PONG:
+                self._take(frame)
+            elif frame.opcode is not Opcode.PING:
+                held.append(frame)
+        if self._protocol.state is PROTOCOL_OPEN:
+            for pong in self._protocol.data_to_send():
+                self.add(pong)
+        if (
+            sum(len(frame.data) for frame in held) > self.hub.settings.frame_bytes
+            or len(held) >= MAX_IN_FLIGHT
+        ):
+            self._transport.pause_reading()
 
     def _take(self, frame: Frame) -> None:
         match frame.opcode:
@@ -289,7 +304,9 @@ class Connection(Endpoint):
         self.add(frames.ping(payload))
 
     def _give_up(self) -> None:
-        self.close(closing.NO_PONG, "no pong in time")
+        # While frames are held back the pong may lie behind them, unread. The next tick asks again.
+        if self._held is None:
+            self.close(closing.NO_PONG, "no pong in time")
 
     def _finish(self) -> None:
         """Send what is left, the close frame last."""

@@ -40,7 +40,9 @@ class Presigner:
 
         With `length` it is good only for a body of exactly so many bytes: S3 checks the header.
         """
-        return self._signed(method, key, at, seconds, tuple((query or {}).items()), length)
+        # An upload's URL is asked for once.
+        sign = self._signed if method == "GET" else self._sign
+        return sign(method, key, at, seconds, tuple((query or {}).items()), length)
 
     def _sign(
         self,

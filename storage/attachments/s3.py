@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from protocol.errors import Refused
 from storage.attachments.local import HEAD, Held
@@ -24,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 2.5
 """How long a client waits for S3, whatever S3 does."""
+
+DOWN_SECONDS = 1.0
+"""So long nobody waits for S3 again after it has not answered in time: what queues up behind must not wait as often."""
 
 CHORE_SECONDS = 30.0
 """How long one request of a clean-up may take."""
@@ -36,6 +41,18 @@ MAX_DISCARDING = 500
 LISTED_AT_ONCE = 1000
 
 _ATTEMPTS = 3
+
+_FAILURES = (
+    BotoCoreError,
+    ClientError,
+    aiohttp.ClientError,
+    OSError,
+    EOFError,
+    ResponseParserError,
+    KeyError,
+    ValueError,
+)
+"""What asking S3 may end in. The last three: what answers is no S3, and its answers lack what S3's have."""
 
 _OURS_ALONE: dict[str, Any] = dict.fromkeys(
     ("profile", "config_file", "credentials_file"), (None, None, None, None)
@@ -82,6 +99,7 @@ class S3Files:
         self._max_bytes = settings.max_bytes
         self._names = names
         self._discarding: set[asyncio.Task[None]] = set()
+        self._down_until = 0.0
 
     async def url(self) -> str:
         """The bucket's own URL, by host or by path. Asks nobody."""
@@ -184,11 +202,17 @@ class S3Files:
         raise Refused("attachment_unavailable", f"Attachment {upload.id} is being uploaded again and again.")
 
     async def _look(self, key: str) -> dict[str, Any] | None:
+        if asyncio.get_running_loop().time() < self._down_until:
+            raise _unavailable()
         try:
             found: dict[str, Any] = await self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if _status(error) == 404:
                 return None
+            raise
+        except asyncio.CancelledError:
+            # This is the least that S3 can be asked, and there was no time left for it.
+            self._down_until = asyncio.get_running_loop().time() + DOWN_SECONDS
             raise
         return found
 
@@ -200,10 +224,15 @@ class S3Files:
             if _status(error) == 416:
                 return 0, b""  # of nothing no range can be had
             raise
+        head = b""
         async with answer["Body"] as body:
-            head: bytes = await body.read(HEAD)
-        size = answer.get("ContentRange", "").rpartition("/")[2]
-        return int(size or answer["ContentLength"]), head
+            # One read brings what has arrived by then.
+            while len(head) < HEAD and (piece := await body.read(HEAD - len(head))):
+                head += piece
+        size = int(answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"])
+        if len(head) < min(size, HEAD):
+            raise EOFError(f"an answer broke off after {len(head)} bytes")
+        return size, head
 
     def _require_size(self, upload: Upload, size: int) -> None:
         if size > self._max_bytes:
@@ -254,12 +283,19 @@ async def _answering(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
-    except (BotoCoreError, ClientError, OSError) as error:
-        # A timeout is an OSError. None of these tells the keys' secrets, nor a signed URL.
-        logger.error("S3 failed: %s", str(error) or type(error).__name__)
-        raise Refused(
-            "unavailable", "Files can't be reached at the moment. Send it again.", retry_after=RETRY_AFTER
-        ) from None
+    except TimeoutError:
+        logger.error("S3 did not answer within %g s", seconds)
+        raise _unavailable() from None
+    except _FAILURES as error:
+        # None of these tells the keys' secrets, nor a signed URL.
+        logger.error("S3 failed: %s", str(error) if isinstance(error, ClientError | OSError) else repr(error))
+        raise _unavailable() from None
+
+
+def _unavailable() -> Refused:
+    return Refused(
+        "unavailable", "Files can't be reached at the moment. Send it again.", retry_after=RETRY_AFTER
+    )
 
 
 def _status(error: ClientError) -> int:

@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
+from hub.connection import MAX_IN_FLIGHT
 from protocol.errors import Refused
 from storage import Transaction, uploads
 from storage.attachments.s3 import Copied, Copies, S3Files
 from storage.uploads import Upload
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
-from tests.support.raw import RawSocket, text_bytes
+from tests.support.raw import PING, PONG, RawSocket, text_bytes
 from tests.support.rest import Person
 
 FRAME = {"type": "send_message", "text": "", "attachments": []}
@@ -48,11 +49,11 @@ async def uploaded(house: House, person: Person) -> int:
 
 
 async def scene(
-    make_house: MakeHouse,
+    make_house: MakeHouse, **settings: Any
 ) -> tuple[House, SlowS3, Person, RawSocket, dict[str, Any], dict[str, Any]]:
     """Ann's socket, a message of hers with a file, and one without."""
     s3 = SlowS3()
-    house = await make_house(s3=cast(S3Files, s3))
+    house = await make_house(s3=cast(S3Files, s3), **settings)
     ann = await house.person("ann")
     chat = await house.group(ann)
     raw = await house.raw(ann)
@@ -85,12 +86,19 @@ async def test_frames_of_one_read_are_handled_behind_it_and_the_close_is_the_las
     assert stored == [("0",), ("file",), ("text",)]
 
 
-async def test_nothing_is_read_meanwhile_so_that_what_waits_is_bounded(make_house: MakeHouse) -> None:
+async def test_what_waits_is_no_more_than_a_frame_may_have_and_then_nothing_is_read(
+    make_house: MakeHouse,
+) -> None:
     house, s3, ann, raw, file, text = await scene(make_house)
     await raw.send_json(file)
     await s3.is_asked.wait()
     connection = house.connection(ann)
-    assert not connection._transport.is_reading()
+    assert connection._transport.is_reading()
+    long = {**text, "text": "x" * 9000}
+    for number in range(8):
+        await raw.send_json({**long, "temp_id": f"long-{number}"})
+    while connection._transport.is_reading():
+        await asyncio.sleep(0.01)
     # What is done meanwhile must not set it reading again.
     for _ in range(100):
         connection.asked()
@@ -99,8 +107,49 @@ async def test_nothing_is_read_meanwhile_so_that_what_waits_is_bounded(make_hous
     assert not connection._transport.is_reading()
     s3.answers.set()
     await raw.send_json(text)
-    assert await temp_ids(raw, 2) == ["file", "text"]
+    assert await temp_ids(raw, 10) == ["file", *(f"long-{number}" for number in range(8)), "text"]
     assert connection._transport.is_reading()
+
+
+async def test_so_many_small_frames_wait_and_then_nothing_is_read(make_house: MakeHouse) -> None:
+    house, s3, ann, raw, file, _ = await scene(make_house)
+    await raw.send_json(file)
+    await s3.is_asked.wait()
+    await raw.send(text_bytes({"type": "x"}) * MAX_IN_FLIGHT)
+    while house.connection(ann)._transport.is_reading():
+        await asyncio.sleep(0.01)
+
+
+async def test_pings_are_answered_meanwhile_and_pongs_heard(make_house: MakeHouse) -> None:
+    _, s3, _, raw, file, _ = await scene(make_house, ping_seconds=0.1)
+    await raw.send_json(file)
+    await s3.is_asked.wait()
+    # The server pings anew only when it has heard the last pong.
+    payloads = set()
+    for _ in range(3):
+        payload = await raw.ping()
+        await raw.send_frame(PONG, payload)
+        payloads.add(payload)
+    assert len(payloads) == 3
+    await raw.send_frame(PING, b"are you there?")
+    while (frame := await raw.frame()).opcode != PONG:
+        pass
+    assert frame.payload == b"are you there?"
+    s3.answers.set()
+    assert await temp_ids(raw, 1) == ["file"]
+
+
+async def test_nobody_is_given_up_whose_pong_may_lie_unread(make_house: MakeHouse) -> None:
+    house, s3, ann, raw, file, _ = await scene(make_house, ping_seconds=0.1)
+    await raw.send_json(file)
+    await s3.is_asked.wait()
+    house.connection(ann)._transport.pause_reading()
+    await raw.send_frame(PONG, await raw.ping())
+    await asyncio.sleep(0.5)
+    assert house.connection(ann).is_open
+    s3.answers.set()
+    assert await temp_ids(raw, 1) == ["file"]
+    await raw.ping()
 
 
 async def test_two_that_take_long_take_turns(make_house: MakeHouse) -> None:

@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from botocore.parsers import ResponseParserError
 
 from actions import attachments, messages, sending
 from actions.actor import Actor
@@ -21,6 +22,7 @@ from storage.attachments import s3 as module
 from storage.attachments.objects import ObjectNames
 from storage.attachments.presigning import Presigner
 from storage.attachments.s3 import S3Files, S3Settings, open_s3
+from storage.uploads import Upload
 from tests.support.s3 import Bucket
 from tests.support.stored import DAY, LIMITS, Stored, open_stored
 
@@ -306,3 +308,88 @@ async def test_a_session_that_has_ended_sends_nothing(remote: Remote) -> None:
         )  # fmt: skip
     assert refused.value.code == "unauthorized"
     assert remote.keys() == {upload_key}
+
+
+class Service:
+    """What answers as the test says, in place of botocore's client."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
+        self.looked = 0
+        self.head: Any = {"ETag": "x", "ContentLength": 4096}
+
+    async def head_object(self, **parameters: Any) -> Any:
+        self.looked += 1
+        if isinstance(self.head, asyncio.Event):
+            await self.head.wait()
+        if isinstance(self.head, BaseException):
+            raise self.head
+        return self.head
+
+    async def copy_object(self, **parameters: Any) -> None:
+        pass
+
+    async def delete_object(self, **parameters: Any) -> None:
+        pass
+
+    async def get_object(self, **parameters: Any) -> Any:
+        return {"Body": self, "ContentRange": "bytes 0-511/4096", "ContentLength": 512}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *more: object) -> None:
+        pass
+
+    async def read(self, most: int) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+UPLOAD = Upload(7, 1, "a.png", "image/png", None, None, None, "uploads/5f/7-x")
+
+
+def files_of(service: Service) -> S3Files:
+    settings = S3Settings("http://127.0.0.1:1", "r", "b", "i", "s", 5000)
+    return S3Files(service, settings, ObjectNames("5f"))
+
+
+async def test_first_bytes_that_come_in_pieces_are_put_together() -> None:
+    service = Service(b"\x89PN", b"G" * 9, b"x" * 500)
+    async with files_of(service).copied([UPLOAD]) as copies:
+        assert copies[7].head == b"\x89PN" + b"G" * 9 + b"x" * 500
+        assert copies[7].size == 4096
+
+
+async def test_first_bytes_that_break_off_are_not_taken_for_the_whole() -> None:
+    with pytest.raises(Refused) as caught:
+        async with files_of(Service(b"\x89PN")).copied([UPLOAD]):
+            pass
+    assert caught.value.code == "unavailable"
+
+
+@pytest.mark.parametrize("head", [{}, {"ETag": "x"}, ResponseParserError("no XML"), ValueError("no time")])
+async def test_what_answers_and_is_no_s3_is_as_if_there_were_none(head: Any) -> None:
+    service = Service(b"x" * 512)
+    service.head = head
+    with pytest.raises(Refused) as caught:
+        async with files_of(service).copied([UPLOAD]):
+            pass
+    assert caught.value.code == "unavailable"
+
+
+async def test_after_s3_has_not_answered_nobody_waits_for_it_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Service(b"x" * 512)
+    service.head = asyncio.Event()
+    files = files_of(service)
+    monkeypatch.setattr(module, "SECONDS", 0.01)
+    for _ in range(3):
+        with pytest.raises(Refused) as caught:
+            await files.head("uploads/x")
+        assert caught.value.code == "unavailable"
+    assert service.looked == 1
+    monkeypatch.setattr(files, "_down_until", 0.0)
+    monkeypatch.setattr(module, "SECONDS", 20.0)
+    service.head = {"ETag": "x", "ContentLength": 4096}
+    assert await files.head("uploads/x") == b"x" * 512
