@@ -116,15 +116,19 @@ class Rest:
                 raise LoggedOut
             if self.tokens.access != stale:
                 return self.tokens.access
-            body = {"refresh_token": self.tokens.refresh, "rotate": True}
+            before, after = self.tokens, None
+            body = {"refresh_token": before.refresh, "rotate": True}
             try:
                 answer = await self.request("POST", "/auth/refresh", body, login=False)
+                after = Tokens(answer["access_token"], answer.get("refresh_token", before.refresh))
             except Rejected as error:
                 if error.status != 401:
                     raise
-                self.keep(None)
-                raise LoggedOut from None
-            self.keep(Tokens(answer["access_token"], answer.get("refresh_token", self.tokens.refresh)))
+            # A login or a logout meanwhile counts for more than what came of the old tokens.
+            if self.tokens is before:
+                self.keep(after)
+            if self.tokens is None:
+                raise LoggedOut
             return self.tokens.access
 
 

@@ -1,6 +1,7 @@
 """The client class over REST, against a real server."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -141,4 +142,53 @@ async def test_a_session_ends_another_one(join: Join) -> None:
 async def test_logging_out_forgets_the_tokens(join: Join) -> None:
     ann = await join("ann")
     await ann.logout()
+    assert ann.tokens is None
+
+
+async def held_refresh(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> tuple[asyncio.Event, asyncio.Event]:
+    """Refreshes of this client take until the second event is set; the first one says that one is under way."""
+    under_way, goes_on = asyncio.Event(), asyncio.Event()
+    request = client.request
+
+    async def slow(method: str, path: str, *more: Any, **options: Any) -> Any:
+        answer = await request(method, path, *more, **options)
+        if path == "/auth/refresh":
+            under_way.set()
+            await goes_on.wait()
+        return answer
+
+    monkeypatch.setattr(client, "request", slow)
+    return under_way, goes_on
+
+
+async def test_another_login_during_a_refresh_is_the_one_that_counts(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await join("ann"), await join("bob")
+    bobs = await bob.me()
+    assert ann.tokens is not None
+    ann.tokens = Tokens("stale", ann.tokens.refresh)
+    under_way, goes_on = await held_refresh(ann, monkeypatch)
+    asking = asyncio.create_task(ann.me())
+    await under_way.wait()
+    await ann.login(bobs["email"], PASSWORD)
+    newest = ann.tokens
+    goes_on.set()
+    assert (await asking)["id"] == bobs["id"]
+    assert ann.tokens == newest
+
+
+async def test_a_logout_during_a_refresh_stays_one(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann = await join("ann")
+    assert ann.tokens is not None
+    ann.tokens = Tokens("stale", ann.tokens.refresh)
+    under_way, goes_on = await held_refresh(ann, monkeypatch)
+    asking = asyncio.create_task(ann.me())
+    await under_way.wait()
+    ann.keep(None)
+    goes_on.set()
+    with pytest.raises(LoggedOut):
+        await asking
     assert ann.tokens is None
