@@ -9,9 +9,11 @@ import shlex
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.files import uploaded
 from tests.support.fixtures import Connect, StartServer
 from tests.support.rest import Person, Rest, succeeded
 from tests.support.server import ServerProcess
@@ -102,13 +104,17 @@ async def test_the_bot_of_the_readme_answers(fresh_server: ServerProcess, tmp_pa
             async with await open_socket(ann) as socket:
                 await socket.next("online_status", where=lambda frame: frame["user_id"] == 2)
                 await rest.send(ann, dialog, "live on time")
-                frame = await socket.next(
-                    "new_message", where=lambda frame: frame["message"]["sender_id"] == 2
-                )
-                assert frame["message"]["text"] == "emit no evil"
+                file = await uploaded(rest, ann)
+                await rest.send(ann, dialog, "", attachments=[file])
+                answers = [await socket.next("new_message", where=_is_from_bob) for _ in range(2)]
+                assert [frame["message"]["text"] for frame in answers] == ["emit no evil", "?"]
         finally:
             running.kill()
             await running.wait()
+
+
+def _is_from_bob(frame: dict[str, Any]) -> bool:
+    return bool(frame["message"]["sender_id"] == 2)
 
 
 async def open_client(command: str) -> asyncio.subprocess.Process:
