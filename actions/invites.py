@@ -47,7 +47,7 @@ async def create(store: Store, actor: Actor, command: CreateInvite) -> NewInvite
         invite_id = invites.insert(
             tx,
             code_hash=_hash(code),
-            uses=command.uses,
+            uses=command.uses or 1,
             created_by=actor.user_id,
             expires_at=None if seconds is None else tx.now + seconds * 1000,
         )

@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Snapshot)
 T = TypeVar("T")
 
 EXPIRED_AT_ONCE = 500
-
+"""So many sessions end in one unit of work, so that others get their turn."""
 
 REUSE_MILLISECONDS = 10_000
 """So long after its successor's first use a replaced token still answers: two tabs, or a lost answer."""

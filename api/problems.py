@@ -49,7 +49,8 @@ async def gone(request: Request, error: Exception) -> Response:
 
 async def failed(request: Request, error: Exception) -> Response:
     """A bug. uvicorn logs its trace; the client learns nothing of it. Outermost of all, so it sets its own headers."""
-    return Response(_INTERNAL, 500, HEADERS, MEDIA_TYPE)
+    # uvicorn closes the connection after this; who wants to use it again has to know.
+    return Response(_INTERNAL, 500, {**HEADERS, "Connection": "close"}, MEDIA_TYPE)
 
 
 HANDLERS = {Refused: refused, HTTPException: unrouted, ClientDisconnect: gone, Exception: failed}

@@ -65,7 +65,7 @@ def query(request: Request, model: type[C]) -> C:
     """The query parameters as a command. Raises Refused `invalid`, naming the parameter.
 
     Unknown ones are ignored, as unknown fields are. Of one that is repeated the last counts: that is what most
-    clients' and proxies' own libraries make of it. Lists are numbers with commas between.
+    clients' and proxies' own libraries make of it. Lists are numbers with commas between, or repeated.
     """
     given = request.query_params
     values: dict[str, str | int | list[int]] = {}
@@ -75,7 +75,7 @@ def query(request: Request, model: type[C]) -> C:
         if field.annotation is str:
             values[name] = given[name]
         elif get_origin(field.annotation) is list:
-            values[name] = [_number(name, text) for text in given[name].split(",")]
+            values[name] = [_number(name, text) for text in ",".join(given.getlist(name)).split(",")]
         else:
             values[name] = _number(name, given[name])
     return parse(model, values)

@@ -79,7 +79,7 @@ class Refresh(Command):
     """`POST /auth/refresh`. With `rotate` the answer brings the refresh token that replaces this one."""
 
     refresh_token: Annotated[str, Field(max_length=4096)]
-    rotate: bool = False
+    rotate: bool | None = None
 
 
 class ChangePassword(Command):
@@ -92,7 +92,7 @@ class ChangePassword(Command):
 class CreateInvite(Command):
     """`POST /admin/invites`. Good for so many registrations, for so many seconds; null for ever."""
 
-    uses: Annotated[int, Field(ge=1, le=10_000)] = 1
+    uses: Annotated[int, Field(ge=1, le=10_000)] | None = None
     expires_in: Annotated[int, Field(ge=1, le=3650 * 86_400)] | None = None
 
 

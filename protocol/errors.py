@@ -66,8 +66,8 @@ HTTP_STATUS: dict[Code, int] = {
 
 TITLES: dict[Code, str] = {
     "malformed": "The request cannot be read",
-    "unauthorized": "A valid access token is needed",
-    "invalid_credentials": "Wrong email or password",
+    "unauthorized": "A valid token is needed",
+    "invalid_credentials": "Wrong credentials",
     "registration_closed": "This server takes no registrations",
     "invite_required": "An invitation is needed",
     "forbidden": "Not allowed",
@@ -119,7 +119,7 @@ SOCKET_ERRORS: dict[SocketCode, str] = {
     "not_found": "no such conversation or message, or not for you",
     "forbidden": "you see the conversation, but may not do this in it",
     "rate_limited": "too much at once: wait for `retry_after` seconds",
-    "attachment_unavailable": "an attachment is not uploaded, not yours, or already sent",
+    "attachment_unavailable": "an attachment is not uploaded, not yours, already sent, or (on S3) too large",
     "temp_id_conflict": "this `temp_id` was used for another message",
     "unavailable": "not stored: send it again under the same `temp_id`, after `retry_after` seconds",
 }

@@ -38,7 +38,7 @@ _SCHEMES: Final[Json] = {
         "type": "apiKey",
         "in": "query",
         "name": "token",
-        "description": "An access token: a browser can give its sockets no header.",
+        "description": "An access token or, better, a ticket: a browser can give its sockets no header.",
     },
     "signedUrl": {
         "type": "apiKey",

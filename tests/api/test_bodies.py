@@ -84,7 +84,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /auth/login": {"email": [1, None, [], "x" * 1025], "password": [1, None, [], "x" * 1025]},
     "POST /auth/refresh": {
         "refresh_token": [1, None, [], {}, "x" * 4097],
-        "rotate": [None, 0, 1, "true", [], {}],
+        "rotate": [0, 1, "true", [], {}],
     },
     "POST /auth/password": {
         "current_password": [1, None, [], "x" * 1025],

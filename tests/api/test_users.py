@@ -45,6 +45,8 @@ async def test_users_are_found_by_their_ids_in_the_order_asked_for(rest: Rest) -
     answer = (await rest.get("/users", ann, ids=ids)).json()
     assert [user["id"] for user in answer] == [eve.id, ann.id, bob.id]
     assert answer == [(await rest.get(f"/users/{number}", ann)).json() for number in (eve.id, ann.id, bob.id)]
+    repeated = await rest.request("GET", f"/users?ids={bob.id}&ids={ann.id},{eve.id}", by=ann)
+    assert [user["id"] for user in repeated.json()] == [bob.id, ann.id, eve.id]
     assert (await rest.get("/users", ann, ids="999999")).json() == []
     assert len((await rest.get("/users", ann, ids=",".join(map(str, range(1, 201))))).json()) >= 3
 

@@ -66,6 +66,7 @@ async def test_a_bug_is_logged_with_its_trace_and_tells_the_client_nothing(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["connection"] == "close", "for it is closed"
     assert answer.json() == {
         "type": "about:blank",
         "title": "Internal error",
