@@ -15,6 +15,7 @@ from hub.publisher import Publisher, send
 from hub.registry import Registry
 from hub.settings import Settings
 from hub.typing import Typing
+from hub.wheel import Wheel
 from protocol import closing
 from protocol.commands import Read, SendMessage, TypingStart, TypingStop
 from protocol.errors import Refused, not_found
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from storage.attachments.s3 import S3Files
 
 logger = logging.getLogger(__name__)
-
-WHEEL_SPOKES = 20
 
 
 class Hub:
@@ -59,12 +58,9 @@ class Hub:
         self._typing = Typing(self.timers, self._tell_typing)
         self._dirty: list[Connection] = []
         self._flush_is_due = False
-        # Pings are spread over the interval: each second or so one spoke of the wheel is due.
-        self._wheel: list[set[Connection]] = [set() for _ in range(WHEEL_SPOKES)]
-        self._spoke = 0
+        self._wheel = Wheel(self.timers, settings.ping_seconds)
         self._admitting = 0
         self._publisher = Publisher(self._registry, self._typing, self.timers, settings.receipt_seconds)
-        self.timers.call_later(settings.ping_seconds / WHEEL_SPOKES, self._turn_wheel)
 
     # For the rest of the server.
 
@@ -87,7 +83,7 @@ class Hub:
     def stop_reading(self) -> None:
         """Take no more frames and no more sockets: the server is about to stop."""
         self.is_draining = True
-        for connection in self._connections():
+        for connection in self._wheel:
             connection.pause_reading()
 
     async def finish(self) -> None:
@@ -100,7 +96,7 @@ class Hub:
         self._store.submit(
             partial(users.seen, user_ids=list(self._registry.peers), at=self._clock()), _log_failure
         )
-        connections = self._connections()
+        connections = list(self._wheel)
         for connection in connections:
             connection.close(closing.RESTART, "the server restarts")
         deadline = self.timers.time() + self.settings.close_seconds
@@ -117,7 +113,7 @@ class Hub:
         if self.is_draining:
             raise _stopping()
         limit = self.settings.sockets
-        if limit and self._admitting + sum(map(len, self._wheel)) >= limit:
+        if limit and self._admitting + len(self._wheel) >= limit:
             raise Refused(
                 "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
             )
@@ -202,7 +198,7 @@ class Hub:
         user_id = connection.actor.user_id
         peer = self._registry.peers[user_id]
         peer.connections.remove(connection)
-        self._spoke_of(connection).discard(connection)
+        self._wheel.discard(connection)
         self._typing.stop_all(user_id, connection)
         if not peer.connections:
             self._presence.left(user_id)
@@ -223,7 +219,7 @@ class Hub:
             self._presence.returned(fact.user_id)
         contacts = peer.contacts()
         peer.connections.append(connection)
-        self._spoke_of(connection).add(connection)
+        self._wheel.add(connection)
         greeting = [frames.hello(fact.user_id, fact.event_id, fact.log)]
         greeting += [frames.online(contact.user_id) for contact in contacts]
         connection.open(greeting)
@@ -315,20 +311,6 @@ class Hub:
                 # One socket's failure must not leave the others waiting for ever.
                 logger.exception("A socket could not be written to")
                 connection.abort()
-
-    def _turn_wheel(self) -> None:
-        self.timers.call_later(self.settings.ping_seconds / WHEEL_SPOKES, self._turn_wheel)
-        self._spoke = (self._spoke + 1) % WHEEL_SPOKES
-        now = self.timers.time()
-        for connection in list(self._wheel[self._spoke]):
-            connection.pulse.tick(now)
-
-    def _spoke_of(self, connection: Connection) -> set[Connection]:
-        # An address's last bits are the same for all of them.
-        return self._wheel[id(connection) // 64 % WHEEL_SPOKES]
-
-    def _connections(self) -> list[Connection]:
-        return [connection for spoke in self._wheel for connection in spoke]
 
 
 def _stopping() -> Refused:
