@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from beseda.client import Client, ClientError, ConnectionLost, LoggedOut, Rejected, Socket, Unreachable
 from beseda.client.chat.conversation import Conversation, Outgoing
 from beseda.client.chat.model import Model
+from beseda.client.chat.text import one_line
 from beseda.client.chat.view import View
 
 PAGE = 100
@@ -72,11 +73,16 @@ class Connection:
 
     async def _catch_up(self, socket: Socket) -> None:
         """The recipe "Back after a break" of docs/protocol.md: frames wait in the socket meanwhile."""
+        if self.view.is_error:
+            self.view.tell("")
         if self._log not in ("", socket.hello["log"]):
             for conversation in self.model.conversations.values():
                 conversation.forget()
         self._log = socket.hello["log"]
-        self.model.reload([view async for view in self.client.all_conversations()])
+        views = [view async for view in self.client.all_conversations()]
+        if self.model.open_id not in {view["id"] for view in views}:
+            self._bid_farewell()
+        self.model.reload(views)
         peers = {peer for each in self.model.conversations.values() if (peer := self.model.peer(each))}
         await self.meet(peers | self.model.strangers())
         if self.model.open is not None:
@@ -86,8 +92,6 @@ class Connection:
         self._socket = socket
         self.view.link = "online"
         self.view.settle(self.model)
-        if self.view.is_error:
-            self.view.tell("")
         sender = asyncio.create_task(self._send_all(socket))
         try:
             self._changed()
@@ -162,8 +166,9 @@ class Connection:
 
     def _refuse(self, outgoing: Outgoing, why: str) -> None:
         self.model.refuse(outgoing.temp_id, why)
-        if outgoing.conversation_id != self.model.open_id:
-            self.view.tell(f"A message was not sent: {why}", error=True)
+        if self.model.open is None or outgoing.conversation_id != self.model.open.id:
+            # The text too: where its conversation is no more, it stands nowhere else.
+            self.view.tell(f"A message was not sent: {why} It was: {one_line(outgoing.text)}", error=True)
 
     # What the application asks for.
 

@@ -107,7 +107,7 @@ class Sessions:
         finally:
             # Also after a signal; then the terminal itself may be gone.
             with contextlib.suppress(OSError):
-                for outgoing in chat.model.unsent():
+                for outgoing in chat.model.outbox.values():
                     print(plain(f"Not sent: {outgoing.text}"))
         if result == "ended":
             print(plain(f"Your session at {self.url} has ended: log in again."))
