@@ -18,6 +18,9 @@ from protocol.entities import Attachment, ConversationView, User
 FOUND = 50
 """People that a search shows."""
 
+# To be said twice; who does something else in between is asked again.
+_ASKING = frozenset({"leave", "logout", "quit"})
+
 
 class Doing:
     """Does what was typed. `show` opens a conversation, `leave` ends the application with a result."""
@@ -58,6 +61,7 @@ class Doing:
     def say(self, text: str, attachments: list[Attachment] | None = None, to: int | None = None) -> None:
         """Send a message to the open conversation, or to another. Raises Wrong."""
         conversation_id = to or self._here().id
+        self._asked = ""
         self.connection.post(
             Outgoing(
                 str(uuid.uuid4()),
@@ -75,6 +79,8 @@ class Doing:
         self.view.tell("")
         try:
             command, words, behind = parse(line)
+            if command.name not in _ASKING:
+                self._asked = ""
             await self._doers[command.name](words, behind)
         except (Wrong, ClientError) as error:
             self.view.tell(_sentence(error), error=True)
@@ -248,5 +254,5 @@ def _key(name: str) -> str:
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, Rejected) and error.errors:
-        return "; ".join(f"{one['message']}" for one in error.errors)
+        return "; ".join(f"{one['field']}: {one['message']}" for one in error.errors)
     return str(error)
