@@ -33,12 +33,14 @@ def _each_once(ids: list[int]) -> list[int]:
 
 
 Text = Annotated[str, AfterValidator(_without_nul)]
-Title = Annotated[Text, Field(min_length=1, max_length=128), AfterValidator(_not_blank)]
-Email = Annotated[Text, Field(max_length=320)]
-Username = Annotated[Text, Field(max_length=128)]
+Title = Annotated[
+    str, Field(min_length=1, max_length=128), AfterValidator(_without_nul), AfterValidator(_not_blank)
+]
+Email = Annotated[str, Field(max_length=320), AfterValidator(_without_nul)]
+Username = Annotated[str, Field(max_length=128), AfterValidator(_without_nul)]
 Password = Annotated[str, Field(max_length=1024)]
 NewPassword = Annotated[str, Field(min_length=8, max_length=1024)]
-TempId = Annotated[Text, Field(min_length=1, max_length=64)]
+TempId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_without_nul)]
 AttachmentIds = Annotated[list[Id], Field(max_length=MAX_ATTACHMENTS), AfterValidator(_each_once)]
 
 UserIds = Annotated[list[Id], FailFast(), Field(max_length=100_000)]
@@ -144,7 +146,9 @@ class MarkRead(Command):
 class Presign(Command):
     """`POST /attachments/presign`. `size` is in bytes."""
 
-    filename: Annotated[Text, Field(min_length=1, max_length=255), AfterValidator(_not_blank)]
+    filename: Annotated[
+        str, Field(min_length=1, max_length=255), AfterValidator(_without_nul), AfterValidator(_not_blank)
+    ]
     content_type: Annotated[
         str,
         Field(
@@ -219,7 +223,7 @@ class UserLookup(Command):
 class UserSearch(Command):
     """The query of `GET /users`."""
 
-    query: Annotated[Text, Field(min_length=1, max_length=128)]
+    query: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_without_nul)]
     limit: Annotated[int, Field(ge=1, le=200)] = 20
 
 

@@ -223,3 +223,10 @@ def test_commands_do_not_change() -> None:
     command = parse(Draft, {"text": "hello"})
     with pytest.raises(ValueError, match="frozen"):
         command.text = "bye"  # type: ignore[misc]
+
+
+def test_a_text_that_is_too_long_is_told_in_characters() -> None:
+    with pytest.raises(
+        Refused, match=r"^\('invalid', 'title: String should have at most 128 characters\.'\)$"
+    ):
+        parse(Rename, {"title": "x" * 129})
