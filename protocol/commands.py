@@ -32,15 +32,17 @@ def _each_once(ids: list[int]) -> list[int]:
     return ids
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
-Title = Annotated[
-    str, Field(min_length=1, max_length=128), AfterValidator(_without_nul), AfterValidator(_not_blank)
-]
-Email = Annotated[str, Field(max_length=320), AfterValidator(_without_nul)]
-Username = Annotated[str, Field(max_length=128), AfterValidator(_without_nul)]
+# Behind a length, never before it: pydantic counts what comes out of a function as items, not as characters.
+NoNul = AfterValidator(_without_nul)
+NotBlank = AfterValidator(_not_blank)
+
+Text = Annotated[str, NoNul]
+Title = Annotated[str, Field(min_length=1, max_length=128), NoNul, NotBlank]
+Email = Annotated[str, Field(max_length=320), NoNul]
+Username = Annotated[str, Field(max_length=128), NoNul]
 Password = Annotated[str, Field(max_length=1024)]
 NewPassword = Annotated[str, Field(min_length=8, max_length=1024)]
-TempId = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_without_nul)]
+TempId = Annotated[str, Field(min_length=1, max_length=64), NoNul]
 AttachmentIds = Annotated[list[Id], Field(max_length=MAX_ATTACHMENTS), AfterValidator(_each_once)]
 
 UserIds = Annotated[list[Id], FailFast(), Field(max_length=100_000)]
@@ -146,9 +148,7 @@ class MarkRead(Command):
 class Presign(Command):
     """`POST /attachments/presign`. `size` is in bytes."""
 
-    filename: Annotated[
-        str, Field(min_length=1, max_length=255), AfterValidator(_without_nul), AfterValidator(_not_blank)
-    ]
+    filename: Annotated[str, Field(min_length=1, max_length=255), NoNul, NotBlank]
     content_type: Annotated[
         str,
         Field(
@@ -223,7 +223,7 @@ class UserLookup(Command):
 class UserSearch(Command):
     """The query of `GET /users`."""
 
-    query: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_without_nul)]
+    query: Annotated[str, Field(min_length=1, max_length=128), NoNul]
     limit: Annotated[int, Field(ge=1, le=200)] = 20
 
 
