@@ -16,7 +16,8 @@ class Rules:
     """What the settings decide for all actions. One for the whole server.
 
     `message_chars` in characters; `group_members` is the most a group may have, `live_members` the most with
-    which a conversation still has typing, receipts and presence; `refresh_seconds` is the life of a refresh
+    which a conversation still has typing, receipts and presence; `resume_events` is the most that a socket is
+    replayed; `refresh_seconds` is the life of a refresh
     token; `s3` is None where none is configured.
     """
 
@@ -24,6 +25,7 @@ class Rules:
     message_chars: int
     group_members: int
     live_members: int
+    resume_events: int
     refresh_seconds: int
     tokens: Tokens
     tickets: Tickets

@@ -12,7 +12,7 @@ from protocol.entities import Refreshed, Session
 from protocol.errors import Refused, not_found
 from protocol.events import SessionEnded, SocketAdmitted
 from protocol.times import rfc3339
-from storage import Snapshot, Store, Transaction, conversations, refresh_tokens, sessions
+from storage import Snapshot, Store, Transaction, conversations, events, refresh_tokens, sessions
 from storage.refresh_tokens import StoredToken
 
 S = TypeVar("S", bound=Snapshot)
@@ -114,7 +114,7 @@ def admit(tx: Transaction, actor: Actor) -> None:
             user_id=actor.user_id,
             session_id=actor.session_id,
             event_id=tx.last_event_id,
-            log=tx.value("SELECT name FROM log"),
+            log=events.log_name(tx),
             conversations=conversations.sizes(tx, actor.user_id),
         )
     )

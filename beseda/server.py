@@ -219,6 +219,7 @@ def _rules(config: Config, key: bytes, clock: Callable[[], int], s3: S3Links | N
         message_chars=limits.message_chars,
         group_members=limits.group_members,
         live_members=limits.live_members,
+        resume_events=limits.resume_events,
         refresh_seconds=refresh_seconds,
         tokens=Tokens(keys.derive(key, "tokens"), auth.access_minutes * 60, refresh_seconds, clock),
         tickets=Tickets(time.monotonic),

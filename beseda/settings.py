@@ -138,6 +138,12 @@ class Limits(Section):
         ge=64 * KIB,
         description="What may wait unsent for a client that reads slowly, before its socket is closed.",
     )
+    resume_events: int = Field(
+        default=5000,
+        ge=1,
+        le=1_000_000,
+        description="The most events that are replayed to a client that comes back; past that it must load anew.",
+    )
     message_chars: int = Field(
         default=10_000, ge=1, le=MIB, description="The longest text of a message, in characters."
     )

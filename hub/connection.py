@@ -14,6 +14,7 @@ from hub import frames, handshake
 from hub.endpoint import Endpoint, State
 from hub.inbox import BAD_FRAMES, MAX_FRAGMENTS, Inbox, TooManyFragments, is_utf8
 from hub.pulse import Pulse
+from hub.replay import Replay
 from protocol import closing
 from protocol.codec import decode, parse_frame
 from protocol.errors import Refused
@@ -43,6 +44,7 @@ class Connection(Endpoint):
         "in_flight",
         "pending",
         "pulse",
+        "replay",
     )
 
     _protocol: ServerProtocol
@@ -65,6 +67,8 @@ class Connection(Endpoint):
         self.pending: list[bytes] = []
         self.pulse = Pulse(self.hub.timers, self.hub.settings, self._ping, self._give_up)
         self.in_flight = 0
+        self.replay: Replay | None = None
+        """What keeps the socket from the live traffic, if it resumes."""
 
     # What asyncio and uvicorn call.
 
@@ -83,6 +87,12 @@ class Connection(Endpoint):
                 self._protocol.events_received()  # Nothing that comes now counts.
                 if SEND_EOF in self._protocol.data_to_send():
                     self._end()
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        super().resume_writing()
+        if self.replay is not None:
+            self.replay.go_on()
 
     def shutdown(self) -> None:
         """uvicorn stops. The hub has closed its sockets before; this is for those still shaking hands."""
@@ -123,6 +133,8 @@ class Connection(Endpoint):
 
     def flush(self, now: float) -> None:
         """Write all that is pending, and after messages the ping that proves them."""
+        if not self.pending:
+            return
         if self.state is not State.OPEN or self._transport.is_closing():
             self.pending.clear()
             return
@@ -196,6 +208,8 @@ class Connection(Endpoint):
             return
         self._response = accepted.response
         self.actor = Actor(accepted.claims.user_id, accepted.claims.session_id, self)
+        if accepted.since is not None:
+            self.replay = Replay(accepted.since)
         self.state = State.ADMITTING
         self._transport.pause_reading()
         self.hub.admit(self)
@@ -298,6 +312,8 @@ class Connection(Endpoint):
         self.pending.clear()
         self._held = None
         self.pulse.stop()
+        if self.replay is not None:
+            self.replay.go_on()
         self.hub.detach(self)
 
     def _ping(self, payload: bytes) -> None:

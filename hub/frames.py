@@ -38,6 +38,16 @@ def hello(user_id: int, event_id: int, log: str) -> bytes:
     return event({"type": "hello", "user_id": user_id, "event_id": event_id, "log": log})
 
 
+def resumed(event_id: int) -> bytes:
+    """The replay is over."""
+    return event({"type": "resumed", "event_id": event_id})
+
+
+def resync(event_id: int, log: str) -> bytes:
+    """There will be no replay."""
+    return event({"type": "resync", "event_id": event_id, "log": log})
+
+
 def new_message(event_id: int, message: Message) -> bytes:
     """A message for those who did not just send it."""
     return event(

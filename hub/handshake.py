@@ -1,6 +1,7 @@
 """The opening handshake (RFC 6455 section 4.2). Pure: a request in, and a 101 for someone's socket or a refusal out."""
 
 import logging
+import re
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -16,21 +17,37 @@ from hub.settings import Settings
 from protocol.codec import encode
 from protocol.errors import Refused, not_found, problem
 from protocol.forwarded import client
+from protocol.ids import MAX_ID
 from protocol.origins import is_allowed
 
 PATH = "/ws"
 VERSION = "13"
+
+# Longer ones would be refused as an error of ours: Python reads no integer of more than 4,300 digits.
+_NUMBER = re.compile(r"[0-9]{1,100}", re.ASCII)
 
 # websockets logs handshakes, and with them tokens, at DEBUG.
 quiet = logging.getLogger("hub.websockets")
 quiet.setLevel(logging.WARNING)
 
 
+class Since(NamedTuple):
+    """What a client that resumes has: all events up to `event_id` of the log `log`, None where it names no log."""
+
+    event_id: int
+    log: str | None
+
+    def is_of(self, log: str, tip: int) -> bool:
+        """Whether this is a place in the log `log`, which has come up to `tip`."""
+        return self.event_id <= tip and self.log in (None, log)
+
+
 class Accepted(NamedTuple):
-    """The answer that completes the handshake, and what the token says."""
+    """The answer that completes the handshake, what the token says, and from where the client wants to resume."""
 
     response: bytes
     claims: Claims
+    since: Since | None
 
 
 def accept(
@@ -57,7 +74,9 @@ def accept(
         raise not_found()
     response = _negotiate(protocol, request)
     _check_origin(request.headers, peer, scheme, settings)
-    return Accepted(response.serialize(), _claims(query, request.headers, tokens, tickets))
+    asked = parse_qs(query, keep_blank_values=True)
+    since = _since(asked)
+    return Accepted(response.serialize(), _claims(asked, request.headers, tokens, tickets), since)
 
 
 def refuse(refusal: Refused) -> bytes:
@@ -116,9 +135,19 @@ def _check_origin(headers: Headers, peer: str, scheme: str, settings: Settings) 
         raise Refused("forbidden_origin", "Pages of this origin may not connect (server.origins).")
 
 
-def _claims(query: str, headers: Headers, tokens: Tokens, tickets: Tickets) -> Claims:
-    given = parse_qs(query).get("token")
-    if given is not None:
+def _since(asked: dict[str, list[str]]) -> Since | None:
+    given = asked.get("since")
+    if given is None:
+        return None
+    if _NUMBER.fullmatch(given[0]) is None:
+        raise Refused("malformed", "since must be the number of an event.")
+    # Whatever is larger is ahead of every log.
+    return Since(min(int(given[0]), MAX_ID), asked.get("log", [""])[0] or None)
+
+
+def _claims(asked: dict[str, list[str]], headers: Headers, tokens: Tokens, tickets: Tickets) -> Claims:
+    given = asked.get("token")
+    if given is not None and given[0]:
         # A JWT has dots, a ticket has none.
         return tokens.read(given[0], "access") if "." in given[0] else tickets.redeem(given[0])
     scheme, _, token = "".join(headers.get_all("Authorization")[:1]).partition(" ")

@@ -11,15 +11,16 @@ from actions.rules import Rules
 from hub import frames
 from hub.connection import Connection
 from hub.presence import Presence
-from hub.publisher import Publisher, send
+from hub.publisher import Publisher, announce, send
 from hub.registry import Registry
+from hub.resuming import Resuming
 from hub.settings import Settings
 from hub.typing import Typing
 from hub.wheel import Wheel
 from protocol import closing
 from protocol.commands import Read, SendMessage, TypingStart, TypingStop
 from protocol.errors import Refused, not_found
-from protocol.events import Fact, SocketAdmitted
+from protocol.events import Fact, SocketAdmitted, SocketCaughtUp
 from protocol.times import rfc3339
 from storage import Store, Transaction
 from storage.store import wall_clock
@@ -61,6 +62,7 @@ class Hub:
         self._wheel = Wheel(self.timers, settings.ping_seconds)
         self._admitting = 0
         self._publisher = Publisher(self._registry, self._typing, self.timers, settings.receipt_seconds)
+        self._resuming = Resuming(store, rules, self._registry, self.timers, settings.receipt_seconds)
 
     # For the rest of the server.
 
@@ -72,10 +74,13 @@ class Hub:
         """Tell what a commit brought, in its order; to each socket in one write."""
         for fact in facts:
             try:
-                if isinstance(fact, SocketAdmitted):
-                    self._socket_admitted(fact)
-                else:
-                    self._publisher.tell(fact)
+                match fact:
+                    case SocketAdmitted():
+                        self._socket_admitted(fact)
+                    case SocketCaughtUp():
+                        self._resuming.caught_up(fact)
+                    case _:
+                        self._publisher.tell(fact)
             except Exception:
                 logger.exception("A %s was not told to all", type(fact).__name__)
         self._flush()
@@ -105,6 +110,7 @@ class Hub:
         for connection in connections:
             if not connection.is_gone:
                 connection.abort()
+        await self._resuming.finish()
 
     # For connections.
 
@@ -198,6 +204,8 @@ class Hub:
         user_id = connection.actor.user_id
         peer = self._registry.peers[user_id]
         peer.connections.remove(connection)
+        if connection.replay is None:
+            peer.live.remove(connection)
         self._wheel.discard(connection)
         self._typing.stop_all(user_id, connection)
         if not peer.connections:
@@ -222,9 +230,17 @@ class Hub:
         self._wheel.add(connection)
         greeting = [frames.hello(fact.user_id, fact.event_id, fact.log)]
         greeting += [frames.online(contact.user_id) for contact in contacts]
+        replay = connection.replay
+        if replay is not None and not replay.since.is_of(fact.log, fact.event_id):
+            greeting.append(frames.resync(fact.event_id, fact.log))
+            replay = connection.replay = None
         connection.open(greeting)
+        if replay is None:
+            peer.live.append(connection)
+        else:
+            self._resuming.begin(connection, replay)
         if came_online:
-            send(contacts, frames.online(fact.user_id))
+            announce(contacts, frames.online(fact.user_id))
         limit = self.settings.sockets_per_user
         if limit and len(peer.connections) > limit:
             peer.connections[0].close(
@@ -241,7 +257,7 @@ class Hub:
         contacts = peer.contacts()
         self._registry.leave(peer)
         now = self._clock()
-        send(contacts, frames.offline(user_id, rfc3339(now)))
+        announce(contacts, frames.offline(user_id, rfc3339(now)))
         self._store.submit(partial(users.seen, user_ids=[user_id], at=now), _log_failure)
 
     def _tell_typing(

@@ -26,10 +26,27 @@ Online = Peer[Connection]
 
 
 def send(peers: Iterable[Online], frame: bytes) -> None:
-    """Add a frame to every socket of these users."""
+    """Add a frame to every socket of these users that is in the live traffic."""
+    for peer in peers:
+        for connection in peer.live:
+            connection.add(frame)
+
+
+def announce(peers: Iterable[Online], frame: bytes) -> None:
+    """Add a frame on who is online to every socket of these users: no replay tells that."""
     for peer in peers:
         for connection in peer.connections:
             connection.add(frame)
+
+
+def as_user(fact: UserUpdated, *, online: bool) -> User:
+    """The user as its contacts see it."""
+    return {
+        "id": fact.user_id,
+        "username": fact.username,
+        "online": online,
+        "last_seen_at": fact.last_seen_at,
+    }
 
 
 class Publisher:
@@ -69,7 +86,7 @@ class Publisher:
                 _send_own(fact, fact.temp_id, peer)
                 continue
             is_other = user_id != fact.sender_id
-            for connection in peer.connections:
+            for connection in peer.live:
                 connection.add(frame)
                 if is_other:
                     connection.pulse.handed[conversation_id] = message_id
@@ -97,9 +114,9 @@ class Publisher:
             if stayed:
                 send(stayed, frames.conversation_updated(fact.event_id, conversation))
         for other, peers in changes.gained.items():
-            send(peers, frames.online(other.user_id))
+            announce(peers, frames.online(other.user_id))
         for other, peers in changes.lost.items():
-            send(peers, frames.offline(other.user_id, None))
+            announce(peers, frames.offline(other.user_id, None))
 
     def _stop_typing(self, conversation_id: int, members: int, removed: tuple[int, ...]) -> None:
         """Who leaves types no more; and nobody does once the conversation is too large for it."""
@@ -115,12 +132,7 @@ class Publisher:
         for conversation_id in fact.conversations:
             room = self._registry.rooms.get(conversation_id)
             concerned.update(room.peers.values() if room is not None else ())
-        user: User = {
-            "id": fact.user_id,
-            "username": fact.username,
-            "online": own is not None,
-            "last_seen_at": fact.last_seen_at,
-        }
+        user = as_user(fact, online=own is not None)
         send(concerned, frames.user_updated(fact.event_id, user))
 
     def _receipt_moved(self, fact: ReceiptMoved) -> None:
@@ -146,7 +158,7 @@ class Publisher:
         if peer is None:
             return
         frame = frames.unread(fact.conversation_id, fact.message_id, fact.unread_count)
-        for connection in peer.connections:
+        for connection in peer.live:
             if connection is not fact.origin:
                 connection.add(frame)
 
@@ -162,7 +174,10 @@ def _send_own(fact: MessagePosted, temp_id: str, sender: Online) -> None:
     own = fact.message.copy()
     own["temp_id"] = temp_id
     frame: bytes | None = None
-    for connection in sender.connections:
+    if isinstance(fact.origin, Connection) and fact.origin.is_open and fact.origin.replay is not None:
+        # It overtakes what is replayed, and will come again in its place.
+        fact.origin.add(frames.message_sent(temp_id, own, None))
+    for connection in sender.live:
         if connection is fact.origin:
             connection.add(frames.message_sent(temp_id, own, fact.event_id))
             continue

@@ -10,13 +10,17 @@ C = TypeVar("C")
 
 
 class Peer(Generic[C]):
-    """A user who is online: its connections (none while presence lingers), and its rooms by conversation."""
+    """A user who is online: its connections (none while presence lingers), and its rooms by conversation.
 
-    __slots__ = ("connections", "rooms", "user_id")
+    `connections` in the order of their opening; `live` are those of them that no replay keeps from the live traffic.
+    """
+
+    __slots__ = ("connections", "live", "rooms", "user_id")
 
     def __init__(self, user_id: int) -> None:
         self.user_id = user_id
         self.connections: list[C] = []
+        self.live: list[C] = []
         self.rooms: dict[int, Room[C]] = {}
 
     def live_rooms(self) -> "Iterator[Room[C]]":

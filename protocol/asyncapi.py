@@ -15,7 +15,8 @@ What is live: one WebSocket for each client, with text frames of one JSON object
 - Ids are positive integers below 2^53, times RFC 3339 in UTC with milliseconds.
 - A client ignores types of frames and fields that it does not know.
 - The first frame is `hello`. An `online_status` for each contact who is online follows.
-- Frames with an `event_id` come in its order, each once.\
+- Frames with an `event_id` come in its order, each once. The last one's is the client's cursor.
+- Who connects with the cursor as `since` gets what it missed, then `resumed`; or `resync`, and must load anew.\
 """
 
 _ANSWERS: Final[Json] = {"send_message": ["message_sent", "error"]}
@@ -47,6 +48,8 @@ def document(version: str) -> Json:
 
 def _channel(messages: Json) -> Json:
     token = {"type": "string", "description": "An access token, if no header brings it."}
+    since = {"type": "integer", "minimum": 0, "description": "The client's cursor, where it resumes."}
+    log = {"type": "string", "description": "The name of the log that `since` is of."}
     bearer = {"type": "string", "description": "`Bearer` and an access token.", "pattern": "^Bearer "}
     errors = "\n".join(f"- `{code}`: {meaning}" for code, meaning in SOCKET_ERRORS.items())
     codes = "\n".join(f"- {code}: {close.meaning}; {close.advice}" for code, close in CLOSE_CODES.items())
@@ -58,7 +61,7 @@ def _channel(messages: Json) -> Json:
         "bindings": {
             "ws": {
                 "method": "GET",
-                "query": {"type": "object", "properties": {"token": token}},
+                "query": {"type": "object", "properties": {"token": token, "since": since, "log": log}},
                 "headers": {"type": "object", "properties": {"Authorization": bearer}},
                 "bindingVersion": "0.1.0",
             }

@@ -34,9 +34,13 @@ CLOSE_CODES: Final = {
     NOT_UTF8: Close("not_utf8", "text that is not UTF-8", "don't send that frame again"),
     ABUSE: Close("abuse", "too many bad frames in a minute", "wait a minute"),
     TOO_BIG: Close("too_big", "a frame too large, or in too many fragments", "don't send that frame again"),
-    NO_PONG: Close("broken", "no pong in time, or a bug in the server", "connect again"),
-    RESTART: Close("restart", "the server restarts", "connect again after a random 0 to 5 s"),
-    TOO_SLOW: Close("too_slow", "the client read too slowly", "connect again"),
+    NO_PONG: Close("broken", "no pong in time, or a bug in the server", "connect again, with since"),
+    RESTART: Close(
+        "restart",
+        "the server restarts, or can't read its log",
+        "connect again after a random 0 to 5 s, with since",
+    ),
+    TOO_SLOW: Close("too_slow", "the client read too slowly", "connect again, with since"),
     SESSION_ENDED: Close("session_ended", "the session has ended", "log in"),
     TOO_MANY_SOCKETS: Close("too_many_sockets", "the user opened too many sockets; the oldest goes", "don't"),
 }

@@ -29,6 +29,7 @@ Feature = Literal[
     "conversations",
     "rest_messages",
     "ordered_events",
+    "resuming",
     "receipts",
 ]
 """What a server may offer beyond the contract: names that stay (docs/protocol.md section 0)."""

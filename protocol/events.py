@@ -105,6 +105,25 @@ class SocketAdmitted:
     conversations: tuple[tuple[int, int], ...]
 
 
+Event = MessagePosted | ConversationChanged | UserUpdated
+
+
+@dataclass(frozen=True, slots=True)
+class SocketCaughtUp:
+    """Notice: with these last events a socket that resumes has all up to this very place in the order of commits.
+
+    `receipts` moved while it was away. `is_too_far`: there is too much to replay, and its client must load anew.
+    """
+
+    origin: Origin
+    user_id: int
+    event_id: int
+    log: str
+    events: tuple[Event, ...] = ()
+    receipts: tuple[ReceiptMoved | UnreadChanged, ...] = ()
+    is_too_far: bool = False
+
+
 Fact = (
     MessagePosted
     | ConversationChanged
@@ -114,4 +133,5 @@ Fact = (
     | UnreadChanged
     | SessionEnded
     | SocketAdmitted
+    | SocketCaughtUp
 )

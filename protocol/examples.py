@@ -134,6 +134,8 @@ EXAMPLES: Final[dict[Any, Any]] = {
     commands.TypingStart: {"type": "typing_start", "conversation_id": 7},
     commands.TypingStop: {"type": "typing_stop", "conversation_id": 7},
     frames.Hello: {"type": "hello", "user_id": 1, "event_id": 512, "log": "k3v9"},
+    frames.Resumed: {"type": "resumed", "event_id": 514},
+    frames.Resync: {"type": "resync", "event_id": 9514, "log": "k3v9"},
     frames.MessageSent: {
         "type": "message_sent",
         "temp_id": "7f3a",

@@ -22,8 +22,23 @@ class Hello(TypedDict):
     log: Annotated[str, Field(description="A random name made with the database.")]
 
 
+class Resumed(TypedDict):
+    """The replay is over: all that was missed has been sent, and live traffic follows."""
+
+    type: Literal["resumed"]
+    event_id: Annotated[Cursor, Field(description="The log's latest event, and the cursor from here on.")]
+
+
+class Resync(TypedDict):
+    """There is no replay: too much was missed, or `since` is not of this log. Load what is newer over REST."""
+
+    type: Literal["resync"]
+    event_id: Annotated[Cursor, Field(description="The log's latest event, and the cursor from here on.")]
+    log: Annotated[str, Field(description="If it is another than before, forget all you hold.")]
+
+
 class MessageSent(TypedDict):
-    """The ACK: your message is stored. A repeat has no `event_id`."""
+    """The ACK: your message is stored. A repeat has no `event_id`, nor one that overtakes a replay."""
 
     type: Literal["message_sent"]
     temp_id: str
@@ -138,6 +153,8 @@ class Error(TypedDict):
 
 ServerFrame = (
     Hello
+    | Resumed
+    | Resync
     | MessageSent
     | NewMessage
     | ConversationCreated

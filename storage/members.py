@@ -98,9 +98,11 @@ def move_cursors(
 ) -> None:
     """Set both cursors; whoever calls sees to it that they only move forward."""
     tx.execute(
-        "UPDATE members SET delivered_id = ?, read_id = ? WHERE conversation_id = ? AND user_id = ?",
+        "UPDATE members SET delivered_id = ?, read_id = ?, moved_event_id = ?"
+        " WHERE conversation_id = ? AND user_id = ?",
         delivered_id,
         read_id,
+        tx.last_event_id,
         conversation_id,
         user_id,
     )

@@ -110,3 +110,17 @@ def highest_by_author(
         user_id,
     )
     return [(sender, message_id) for sender, message_id in rows]
+
+
+def highest_of(snapshot: Snapshot, conversation_id: int, sender_id: int, *, up_to: int) -> int | None:
+    """A sender's highest message up to `up_to`; None where it is not among the `AUTHORS_WINDOW` before that."""
+    row = snapshot.row(
+        "SELECT id FROM"
+        " (SELECT sender_id, id FROM messages WHERE conversation_id = ? AND id <= ? ORDER BY id DESC LIMIT ?)"
+        " WHERE sender_id = ? LIMIT 1",
+        conversation_id,
+        up_to,
+        AUTHORS_WINDOW,
+        sender_id,
+    )
+    return row[0] if row else None

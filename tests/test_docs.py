@@ -232,6 +232,7 @@ def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells(
         "limits.live_members": f"typing and receipts: {defaults['limits.live_members']};",
         "limits.sockets_per_user": f"Sockets per user: {defaults['limits.sockets_per_user']};",
         "limits.sockets": f"Sockets in all: {defaults['limits.sockets']:,};",
+        "limits.resume_events": f"Events in a replay: {defaults['limits.resume_events']:,};",
         "limits.backlog_bytes": f"Unsent backlog of a socket: {backlog} MiB,",
         "attachments.max_bytes": f"File: {defaults['attachments.max_bytes'] // 2**20} MiB;",
         "attachments.unsent_files": f"per user: {defaults['attachments.unsent_files']} files,",

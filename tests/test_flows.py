@@ -94,6 +94,9 @@ class Stage:
         assert line.client not in self.answers, f"the page tells no answer before: {line}"
         if line.what == "connect":
             self.sockets[line.client] = await self.connect(self.people[line.who])
+        elif line.what.startswith("connect since "):
+            since = self.bound["event", int(line.what.split()[2])]
+            self.sockets[line.client] = await self.connect(self.people[line.who], since=since)
         elif line.what == "close":
             await self.sockets.pop(line.client).close()
         elif line.what.startswith("{"):
@@ -201,4 +204,10 @@ async def stage_person(stage: Stage, who: str) -> None:
 
 
 def test_the_page_has_the_flows_that_a_client_must_get_right() -> None:
-    assert {"First start", "Sending while offline", "Two devices", "Being removed"} <= set(PLAYED)
+    assert {
+        "First start",
+        "Sending while offline",
+        "Back after a break",
+        "Two devices",
+        "Being removed",
+    } <= set(PLAYED)

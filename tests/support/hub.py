@@ -239,6 +239,7 @@ async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
     """A running house. `settings` are the hub's; `clock` (milliseconds) is the store's, too, and `s3` the bucket."""
     clock: Callable[[], int] = settings.pop("clock", wall_clock)
     group_members = settings.pop("group_members", 1000)
+    resume_events = settings.pop("resume_events", 5000)
     s3 = settings.pop("s3", None)
     hub_settings = replace(SETTINGS, **settings)
     rules = Rules(
@@ -246,6 +247,7 @@ async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
         message_chars=10_000,
         group_members=group_members,
         live_members=hub_settings.live_members,
+        resume_events=resume_events,
         refresh_seconds=30 * 86400,
         tokens=Tokens(b"k" * 32, 900, 30 * 86400, clock),
         tickets=Tickets(lambda: clock() / 1000),

@@ -152,9 +152,10 @@ class RawSocket:
             described.check_upgrade(target, answer.status, answer.headers, answer.body)
         return answer
 
-    async def send_upgrade(self, person: Person, *behind: Json) -> None:
+    async def send_upgrade(self, person: Person, *behind: Json, since: int | None = None) -> None:
         """Send a person's upgrade request, with text frames behind it in the same segment."""
-        await self.send(upgrade_bytes(f"/ws?token={person.token}") + b"".join(map(text_bytes, behind)))
+        target = f"/ws?token={person.token}" + ("" if since is None else f"&since={since}")
+        await self.send(upgrade_bytes(target) + b"".join(map(text_bytes, behind)))
 
     async def first_read(self) -> bytes:
         """All that one read from the connection brings."""

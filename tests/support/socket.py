@@ -184,7 +184,12 @@ class Socket:
             # What the server takes must be described as what it may be sent.
             described.check_frame(self._sent[frame["temp_id"]], "client")
         number = frame.get("event_id")
-        if frame["type"] == "hello" and self._cursor is None:
+        if frame["type"] == "resync" or (frame["type"] == "hello" and self._cursor is None):
+            self._cursor = number
+        elif frame["type"] == "resumed":
+            assert self._cursor is not None
+            assert number is not None
+            assert number >= self._cursor, f"resumed at {number}, which is before {self._cursor}"
             self._cursor = number
         elif frame["type"] in EVENTS and number is not None:
             assert self._cursor is not None

@@ -54,6 +54,7 @@ def make_rules(clock: Clock) -> Rules:
         message_chars=10_000,
         group_members=1000,
         live_members=256,
+        resume_events=5000,
         refresh_seconds=30 * 86_400,
         tokens=Tokens(KEY, 900, 30 * 86_400, clock),
         tickets=Tickets(lambda: clock() / 1000),

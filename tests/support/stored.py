@@ -116,6 +116,7 @@ async def open_stored(data_dir: Path) -> AsyncIterator[Stored]:
         message_chars=1000,
         group_members=1000,
         live_members=256,
+        resume_events=5000,
         refresh_seconds=30 * 86_400,
         tokens=Tokens(b"t" * 32, 900, 30 * 86_400, clock),
         tickets=Tickets(lambda: clock() / 1000),

@@ -1,0 +1,147 @@
+"""What a user missed, for a socket that resumes (docs/protocol.md section 6, Resuming).
+
+It is read page by page from snapshots. The last page is read among the writers, whose order is that of the live
+traffic: a page read from a snapshot would not know what is committed right after it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from actions.actor import Actor
+from actions.messages import seen_by
+from actions.rules import Rules
+from protocol.events import (
+    ConversationChanged,
+    Event,
+    MessagePosted,
+    ReceiptMoved,
+    SocketCaughtUp,
+    UnreadChanged,
+    UserUpdated,
+)
+from protocol.times import rfc3339
+from storage import Snapshot, Transaction, conversations, events, messages, users
+from storage.events import Entry
+
+PAGE_EVENTS = 200
+PAGE_CHARS = 64 * 1024
+"""A page ends with the text that passes so many characters: this bounds what one socket has in memory."""
+
+Receipt = ReceiptMoved | UnreadChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of what a user missed, oldest first, in a snapshot where the log ends with `tip`.
+
+    The one that `is_last` there comes with the receipts that moved.
+    """
+
+    events: tuple[Event, ...]
+    is_last: bool
+    receipts: tuple[Receipt, ...]
+    tip: int
+
+
+def begin(snapshot: Snapshot, rules: Rules, actor: Actor, since: int, slack: int) -> int | None:
+    """From which event on receipts may be unknown to who had all events up to `since`.
+
+    Receipts are told at a pace: of two cursors that moved within `slack` milliseconds, the first may be told last.
+    None where more events came since then than are replayed (`limits.resume_events`).
+    """
+    if events.are_more(snapshot, actor.user_id, since, rules.resume_events):
+        return None
+    return events.some_time_before(snapshot, since, slack)
+
+
+def page(snapshot: Snapshot, rules: Rules, actor: Actor, after: int, moved: int) -> Page:
+    """The oldest events after `after` that concern the actor; with the last, receipts that moved since `moved`."""
+    entries = events.after(snapshot, actor.user_id, after, limit=PAGE_EVENTS, live_members=rules.live_members)
+    found: list[Event] = []
+    chars = 0
+    for entry in entries:
+        event = _event(snapshot, rules, actor, entry)
+        found.append(event)
+        if isinstance(event, MessagePosted):
+            chars += len(event.message["text"])
+            if chars >= PAGE_CHARS:
+                break
+    is_last = len(found) == len(entries) < PAGE_EVENTS
+    receipts = _receipts(snapshot, actor, moved) if is_last else ()
+    return Page(tuple(found), is_last, receipts, events.tip(snapshot))
+
+
+def finish(tx: Transaction, rules: Rules, actor: Actor, after: int, before: Page) -> bool:
+    """Put the actor's socket into the live traffic here, with what came after the page `before`.
+
+    False, and nothing done, where that is more than a page.
+    """
+    last = page(tx, rules, actor, after, before.tip)
+    if last.is_last:
+        told = set(before.receipts)
+        receipts = before.receipts + tuple(one for one in last.receipts if one not in told)
+        tx.tell(_caught_up(tx, actor, last.events, receipts))
+    return last.is_last
+
+
+def give_up(tx: Transaction, actor: Actor) -> None:
+    """Put the actor's socket into the live traffic here, without what it missed."""
+    tx.tell(_caught_up(tx, actor, is_too_far=True))
+
+
+def _caught_up(
+    tx: Transaction,
+    actor: Actor,
+    missed: tuple[Event, ...] = (),
+    receipts: tuple[Receipt, ...] = (),
+    *,
+    is_too_far: bool = False,
+) -> SocketCaughtUp:
+    return SocketCaughtUp(
+        actor.origin, actor.user_id, tx.last_event_id, events.log_name(tx), missed, receipts, is_too_far
+    )
+
+
+def _event(snapshot: Snapshot, rules: Rules, actor: Actor, entry: Entry) -> Event:
+    match entry.kind:
+        case "message":
+            stored = messages.by_id(snapshot, entry.event_id)
+            assert stored is not None
+            [message] = seen_by(snapshot, rules, actor, [stored])
+            return MessagePosted(
+                entry.event_id, stored.conversation_id, stored.sender_id, message, None, None
+            )
+        case "user":
+            user = users.by_id(snapshot, entry.subject)
+            assert user is not None
+            last_seen_at = None if user.last_seen_at is None else rfc3339(user.last_seen_at)
+            return UserUpdated(entry.event_id, user.id, user.username, last_seen_at, ())
+    conversation = conversations.by_id(snapshot, entry.subject)
+    mine = (actor.user_id,)
+    return ConversationChanged(
+        entry.event_id,
+        conversation,
+        added=mine if entry.kind == "created" else (),
+        removed=mine if entry.kind == "removed" else (),
+    )
+
+
+def _receipts(snapshot: Snapshot, actor: Actor, since: int) -> tuple[Receipt, ...]:
+    """Which cursors moved since: the actor's own, and those of the others in its dialogs."""
+    found: list[Receipt] = []
+    for own in events.own_cursors(snapshot, actor.user_id, since):
+        count = conversations.unread_count(snapshot, own.conversation_id, actor.user_id, own.read_id)
+        found.append(UnreadChanged(actor.user_id, own.conversation_id, own.read_id, count, None))
+    for their in events.peers_cursors(snapshot, actor.user_id, since):
+        cursors: dict[Literal["delivered", "read"], int] = {
+            "delivered": their.delivered_id,
+            "read": their.read_id,
+        }
+        for kind, cursor in cursors.items():
+            mine = messages.highest_of(snapshot, their.conversation_id, actor.user_id, up_to=cursor)
+            if mine is not None:
+                message = (actor.user_id, mine)
+                found.append(
+                    ReceiptMoved(kind, their.conversation_id, their.user_id, (message,), is_dialog=True)
+                )
+    return tuple(found)
