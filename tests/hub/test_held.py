@@ -12,7 +12,7 @@ from storage.attachments.s3 import Copied, Copies, S3Files
 from storage.uploads import Upload
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
-from tests.support.raw import PING, PONG, RawSocket, text_bytes
+from tests.support.raw import PING, PONG, RawFrame, RawSocket, text_bytes
 from tests.support.rest import Person
 
 FRAME = {"type": "send_message", "text": "", "attachments": []}
@@ -132,9 +132,7 @@ async def test_pings_are_answered_meanwhile_and_pongs_heard(make_house: MakeHous
         payloads.add(payload)
     assert len(payloads) == 3
     await raw.send_frame(PING, b"are you there?")
-    while (frame := await raw.frame()).opcode != PONG:
-        pass
-    assert frame.payload == b"are you there?"
+    assert await raw.frame() == RawFrame(PONG, b"are you there?")
     s3.answers.set()
     assert await temp_ids(raw, 1) == ["file"]
 

@@ -124,6 +124,8 @@ class RawSocket:
         self._buffer = bytearray()
         self.passed: list[RawFrame] = []
         """Frames that `text` and `until_close` have passed over."""
+        self.pings: list[bytes] = []
+        """Payloads of the server's pings that came while something else was waited for: one may come at any moment."""
 
     @classmethod
     async def open(cls, url: str, *, receive_buffer: int | None = None) -> Self:
@@ -200,11 +202,9 @@ class RawSocket:
         return Answer(int(status_line.split(" ")[1]), headers, body)
 
     async def frame(self) -> RawFrame:
-        """The next frame, whatever it is."""
-        while (found := self._parse()) is None:
-            assert await self._read(), f"the connection ended; {len(self._buffer)} bytes are left"
-        if found.opcode == TEXT:
-            described.check_frame(found.json)
+        """The next frame that is no ping. Pings are noted in `pings`."""
+        while (found := await self._frame()).opcode == PING:
+            self.pings.append(found.payload)
         return found
 
     async def text(self, kind: str | None = None, where: Callable[[Json], bool] | None = None) -> Json:
@@ -222,13 +222,13 @@ class RawSocket:
 
     async def ping(self) -> bytes:
         """The payload of the next ping. What else comes is noted in `passed`."""
-        while (frame := await self.frame()).opcode != PING:
+        while (frame := await self._frame()).opcode != PING:
             assert frame.opcode != CLOSE, frame
             self.passed.append(frame)
         return frame.payload
 
     async def settle(self) -> list[RawFrame]:
-        """Send a ping, and read until its pong: all that the server had written before, our own pings aside."""
+        """Send a ping, and read until its pong: all that the server had written before, pings aside."""
         payload = os.urandom(4)
         await self.send_frame(PING, payload)
         frames: list[RawFrame] = []
@@ -269,7 +269,7 @@ class RawSocket:
                 self._buffer.clear()
 
     async def nothing(self, seconds: float) -> None:
-        """Fail if anything arrives meanwhile."""
+        """Fail if anything but pings arrives meanwhile."""
         try:
             async with asyncio.timeout(seconds):
                 frame = await self.frame()
@@ -297,6 +297,13 @@ class RawSocket:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _frame(self) -> RawFrame:
+        while (found := self._parse()) is None:
+            assert await self._read(), f"the connection ended; {len(self._buffer)} bytes are left"
+        if found.opcode == TEXT:
+            described.check_frame(found.json)
+        return found
 
     async def _until(self, condition: Callable[[], bool], what: str) -> bool:
         while not condition():

@@ -103,15 +103,21 @@ class Terminal:
         """Type a line and press Enter."""
         self._write(line + "\r")
 
-    async def until(self, condition: str | Callable[[str], object]) -> str:
-        """Wait until the screen shows a text, or fulfils a condition; the screen (bounded)."""
+    async def until(self, *conditions: str | Callable[[str], object]) -> str:
+        """Wait until the screen shows these texts, and fulfils these conditions, all at once; the screen (bounded).
+
+        What the program draws arrives in pieces: what must be seen together is to be waited for together.
+        """
         try:
             async with asyncio.timeout(SECONDS):
-                while not (condition in self.text if isinstance(condition, str) else condition(self.text)):
+                while not all(
+                    condition in self.text if isinstance(condition, str) else condition(self.text)
+                    for condition in conditions
+                ):
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"the screen never showed {condition!r}; it shows:\n{self.text}") from None
+            raise AssertionError(f"the screen never showed {conditions!r}; it shows:\n{self.text}") from None
         return self.text
 
     async def answer(self, question: str, answer: str) -> None:
@@ -124,7 +130,7 @@ class Terminal:
         self._process.send_signal(number)
 
     async def ended(self) -> int:
-        """The exit code, once the program has ended and all that it wrote is on the screen (bounded)."""
+        """The exit code, once the program has ended (bounded). What it wrote last may still be on its way here."""
         return await asyncio.to_thread(self._process.wait, SECONDS)
 
     async def __aenter__(self) -> Self:

@@ -49,7 +49,7 @@ async def test_the_same_person_in_two_terminals_has_two_sessions(rest: Rest, tmp
             assert len((await rest.get("/auth/sessions", ann)).json()) == 2
             second.press("ctrl-d")
             assert await second.ended() == 0
-            assert b"this login ends when you leave" in second.output
+            await second.until(lambda _: b"this login ends when you leave" in second.output)
         [session] = (await rest.get("/auth/sessions", ann)).json()
         assert session["current"]
 
