@@ -15,6 +15,18 @@ from tests.support.server import ServerProcess, Setting
 from tests.support.socket import Socket, open_socket
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "genuine: its servers are `python -m beseda`, with passwords that cost"
+    )
+
+
+def is_genuine(request: pytest.FixtureRequest) -> bool:
+    """Whether the test or the module is marked `genuine`."""
+    node: pytest.Item | pytest.Collector = request.node
+    return node.get_closest_marker("genuine") is not None
+
+
 @pytest.fixture(scope="session")
 def bucket() -> Iterator[Bucket]:
     """A bucket on S3, with whatever other tests have left in it."""
@@ -23,14 +35,16 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ServerProcess]:
     """A server with default settings, shared by the tests of a module."""
-    with ServerProcess(tmp_path_factory.mktemp("server")) as process:
+    with ServerProcess(tmp_path_factory.mktemp("server"), genuine=is_genuine(request)) as process:
         yield process.start()
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
+def start_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StartServer]:
     """Starts servers of the test's own: `start_server({"presence.linger_seconds": 0.1})`.
 
     With `wait=False` it doesn't wait until the server listens: for a start that must be refused.
@@ -46,7 +60,9 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
             wait: bool = True,
         ) -> ServerProcess:
             folder = tmp_path / f"server{len(started)}"
-            process = ServerProcess(folder, settings, data_dir=data_dir, config=config)
+            process = ServerProcess(
+                folder, settings, data_dir=data_dir, config=config, genuine=is_genuine(request)
+            )
             started.append(process)
             if wait:
                 stack.enter_context(process)

@@ -20,6 +20,8 @@ PNG = bytes.fromhex(
     "1f15c4890000000d49444154789c63f8cfc0f01f00050001ff56c72f0d0000000049454e44ae426082"
 )
 
+pytestmark = pytest.mark.genuine
+
 _numbers = itertools.count(1)
 
 
@@ -32,7 +34,8 @@ class Meet(Protocol):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """The module's server: as it comes, but that who leaves is offline soon."""
-    with ServerProcess(tmp_path_factory.mktemp("server"), {"presence.linger_seconds": 0.2}) as process:
+    settings = {"presence.linger_seconds": 0.2}
+    with ServerProcess(tmp_path_factory.mktemp("server"), settings, genuine=True) as process:
         yield process.start()
 
 

@@ -39,6 +39,9 @@ _KINDS = {
 """What an id is of, by its field. A conversation's and a message's are those of events."""
 
 
+pytestmark = pytest.mark.genuine
+
+
 class Line(NamedTuple):
     """One line: which client (`Ann's phone`), whose (`Ann`), and what it sends or gets."""
 

@@ -26,6 +26,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs/operations.md").read_text("utf-8")
 ADDRESS = "127.0.0.1:8000"
 
+pytestmark = pytest.mark.genuine
+
 
 TOOLS = pytest.mark.parametrize("stand_ins", [False, True], ids=["the machine's tools", "stand-ins"])
 """Each runs twice: a machine without curl must not be the first to find that what stands in for it is wrong."""

@@ -1,6 +1,8 @@
 """What the other tests rely on without looking: that the harness notices a server that breaks its promises."""
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -133,3 +135,16 @@ def test_the_output_of_a_server_is_searched_for_bugs_and_secrets(tmp_path: Path,
 def test_a_setting_has_its_name_in_the_environment() -> None:
     assert variable("limits.frame_bytes") == "BESEDA_LIMITS__FRAME_BYTES"
     assert variable("attachments.s3.access_key") == "BESEDA_ATTACHMENTS__S3__ACCESS_KEY"
+
+
+@pytest.mark.parametrize(
+    "cost", [pytest.param("$m=65536,t=3,p=4$", marks=pytest.mark.genuine), "$m=8,t=1,p=1$"]
+)
+async def test_the_passwords_of_a_genuine_server_cost_and_those_of_the_others_do_not(
+    fresh_server: ServerProcess, cost: str
+) -> None:
+    async with Rest(fresh_server) as rest:
+        await rest.register()
+    with contextlib.closing(sqlite3.connect(fresh_server.data_dir / "beseda.db")) as database:
+        [(encoded,)] = database.execute("SELECT password FROM users").fetchall()
+    assert cost in encoded

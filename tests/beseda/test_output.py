@@ -12,6 +12,8 @@ from tests.support.fixtures import Connect, StartServer
 from tests.support.raw import RawSocket, upgrade_bytes
 from tests.support.rest import Rest
 
+pytestmark = pytest.mark.genuine
+
 
 @pytest.mark.parametrize("form", ["text", "json"])
 async def test_no_token_password_or_signature_ever_reaches_the_output(

@@ -18,6 +18,8 @@ from tests.beseda.inside import serving, settings
 from tests.support.fixtures import StartServer
 from tests.support.server import ROOT, ServerProcess
 
+pytestmark = pytest.mark.genuine
+
 
 def test_a_start_tells_where_it_listens_where_its_data_is_and_what_to_do_next(
     start_server: StartServer, tmp_path: Path

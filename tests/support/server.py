@@ -1,5 +1,7 @@
 """A real server process: `python -m beseda serve` on a free port, with a data folder of its own.
 
+Its passwords are cheap (tests/support/cheap.py) unless it is to be `genuine`.
+
 Whoever starts one stops it: as a context manager, or through the fixtures of `tests/conftest.py`. Its methods
 block; a test whose sockets must go on reading meanwhile (a drain waits for them) runs them through
 `asyncio.to_thread`.
@@ -52,6 +54,7 @@ class ServerProcess:
         *,
         data_dir: Path | None = None,
         config: Path | None = None,
+        genuine: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir or folder / "data"
@@ -64,6 +67,7 @@ class ServerProcess:
         """Set by tests that make the server fail on purpose: a trace in its output is then no bug."""
         self._settings = dict(settings or {})
         self._config = config
+        self._program = "beseda" if genuine else "tests.support.cheap"
         self._stdout = folder / "stdout.txt"
         self._stderr = folder / "stderr.txt"
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,8 +91,8 @@ class ServerProcess:
     def launch(self) -> None:
         """Start the process without waiting for it to serve (a test of a start that is refused)."""
         assert not self.is_running, "the server runs already"
-        command = [sys.executable, "-m", "beseda", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--data", str(self.data_dir)]
+        command = [sys.executable, "-m", self._program, "serve", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--data", str(self.data_dir)]
         if self._config is not None:
             command += ["--config", str(self._config)]
         with self._stdout.open("wb") as stdout, self._stderr.open("ab") as stderr:
