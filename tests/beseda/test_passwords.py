@@ -51,7 +51,7 @@ class Gate:
         with self._lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
-        assert self.is_open.wait(10)
+        assert self.is_open.wait(20)
         with self._lock:
             self.inside -= 1
         return password
@@ -76,7 +76,7 @@ async def test_whoever_comes_when_the_queue_is_full_is_told_to_come_back(
             await hashing
         assert refused.value.status == 503
         assert refused.value.retry_after == passwords.RETRY_AFTER
-    assert time.monotonic() - started < 1, "the refusal had to wait itself"
+    assert time.monotonic() - started < 10, "the refusal had to wait itself"
     gate.is_open.set()
     assert await asyncio.gather(*waiting) == [str(number) for number in range(2 + MAX_WAITING)]
     assert gate.most == 2

@@ -274,7 +274,7 @@ async def test_a_message_outlives_the_socket_that_sent_it(
         proxy.swallows = swallow_copies
         before = proxy.requests
         await hers.send_message(chat, "last words", attachments=[attachment_id], temp_id="1")
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(20):
             while proxy.requests < before + 2:
                 await asyncio.sleep(0.01)
         hers.abort()
@@ -295,7 +295,7 @@ async def test_a_server_that_stops_finishes_what_it_copies(
         proxy.swallows = swallow_copies
         before = proxy.requests
         await hers.send_message(chat, "in time", attachments=[attachment_id], temp_id="1")
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(20):
             while proxy.requests < before + 2:
                 await asyncio.sleep(0.01)
         server.signal(signal.SIGTERM)
@@ -362,7 +362,7 @@ async def files_are_refused_in_time(
 ) -> None:
     begun = time.monotonic()
     assert (await presign(rest, ann))["url"]
-    assert time.monotonic() - begun < 1, "a presign asks nobody"
+    assert time.monotonic() - begun < WAIT, "a presign asks nobody"
     begun = time.monotonic()
     await socket.send_message(chat, "with a file", attachments=[attachment_id], temp_id="t")
     response = await rest.post(

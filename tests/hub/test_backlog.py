@@ -79,7 +79,7 @@ async def test_a_reader_that_is_stuck_for_too_long_is_closed_with_4008(make_hous
 
 
 async def test_a_reader_that_catches_up_in_time_is_not_closed(make_house: MakeHouse) -> None:
-    house = await make_house(stuck_seconds=1.0)
+    house = await make_house(stuck_seconds=2.0)
     ann, bob = await house.people("ann", "bob")
     dialog = await house.dialog(ann, bob)
     client, connection = await slow(house, bob)

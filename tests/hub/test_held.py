@@ -121,16 +121,16 @@ async def test_so_many_small_frames_wait_and_then_nothing_is_read(make_house: Ma
 
 
 async def test_pings_are_answered_meanwhile_and_pongs_heard(make_house: MakeHouse) -> None:
-    _, s3, _, raw, file, _ = await scene(make_house, ping_seconds=0.1)
+    _, s3, _, raw, file, _ = await scene(make_house, ping_seconds=1.0)
     await raw.send_json(file)
     await s3.is_asked.wait()
     # The server pings anew only when it has heard the last pong.
     payloads = set()
-    for _ in range(3):
+    for _ in range(2):
         payload = await raw.ping()
         await raw.send_frame(PONG, payload)
         payloads.add(payload)
-    assert len(payloads) == 3
+    assert len(payloads) == 2
     await raw.send_frame(PING, b"are you there?")
     assert await raw.frame() == RawFrame(PONG, b"are you there?")
     s3.answers.set()
@@ -138,12 +138,12 @@ async def test_pings_are_answered_meanwhile_and_pongs_heard(make_house: MakeHous
 
 
 async def test_nobody_is_given_up_whose_pong_may_lie_unread(make_house: MakeHouse) -> None:
-    house, s3, ann, raw, file, _ = await scene(make_house, ping_seconds=0.1)
+    house, s3, ann, raw, file, _ = await scene(make_house, ping_seconds=0.5)
     await raw.send_json(file)
     await s3.is_asked.wait()
     house.connection(ann)._transport.pause_reading()
     await raw.send_frame(PONG, await raw.ping())
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.5)
     assert house.connection(ann).is_open
     s3.answers.set()
     assert await temp_ids(raw, 1) == ["file"]

@@ -222,7 +222,7 @@ class House:
 
     async def until(self, condition: Callable[[], object], what: str = "it") -> None:
         """Wait until something is so that no frame tells of."""
-        deadline = self.hub.timers.time() + 10
+        deadline = self.hub.timers.time() + 20
         while not condition():
             assert self.hub.timers.time() < deadline, f"{what} did not come true"
             await asyncio.sleep(0.005)

@@ -28,7 +28,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support import described
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 EVENTS: dict[str, tuple[str, ...]] = {
     "message_sent": ("temp_id", "message"),
