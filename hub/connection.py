@@ -94,6 +94,16 @@ class Connection(Endpoint):
         if self.replay is not None:
             self.replay.go_on()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        super().connection_lost(exc)
+        # Left to the garbage collector, a socket that was open for long would stay in memory: it hardly ever looks at
+        # what is old. So no cycle may be left.
+        self.pulse.let_go()
+        self.actor = Actor(self.actor.user_id, self.actor.session_id)
+        if hasattr(self, "_protocol"):
+            self._protocol.parser.close()
+
     def shutdown(self) -> None:
         """uvicorn stops. The hub has closed its sockets before; this is for those still shaking hands."""
         if self.state is State.OPEN:

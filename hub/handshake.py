@@ -62,6 +62,8 @@ def accept(
     protocol = ServerProtocol(logger=quiet)
     protocol.receive_data(data)
     events = protocol.events_received()
+    # The two hold each other, and the request with its token: the garbage collector is not to be waited for.
+    protocol.parser.close()
     if not events:
         # The library has an answer of its own to some of these, and none to others.
         if isinstance(protocol.handshake_exc, RequestLineTooLong | HeaderLineTooLong | TooManyHeaders):

@@ -48,6 +48,10 @@ class Pulse(Proof):
             if timer is not None:
                 timer.cancel()
 
+    def let_go(self) -> None:
+        """Forget whose pings they were; to be called last."""
+        del self._send, self._give_up
+
     def _beat_later(self) -> None:
         self._later = None
         if self.handed:

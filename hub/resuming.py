@@ -74,8 +74,8 @@ class Resuming:
 
     def caught_up(self, fact: SocketCaughtUp) -> None:
         """This place in the order of commits is where the socket joins the live traffic."""
-        connection = cast("Connection", fact.origin)
-        if not connection.is_open:
+        connection = cast("Connection | None", fact.origin)
+        if connection is None or not connection.is_open:
             return
         if fact.is_too_far:
             connection.add(frames.resync(fact.event_id, fact.log))
