@@ -218,6 +218,16 @@ async def test_closing_folds_the_log_into_the_database(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["beseda.db", "lock"]
 
 
+async def test_closing_folds_the_log_where_something_else_has_the_database_open_too(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as after:
+        async with open_house(tmp_path) as house:
+            await house.write(keep(1))
+            other = after.enter_context(contextlib.closing(sqlite3.connect(tmp_path / "beseda.db")))
+            other.execute("SELECT * FROM log").fetchall()
+        # SQLite folds it by itself only as the very last connection closes.
+        assert (tmp_path / "beseda.db-wal").stat().st_size == 0
+
+
 async def test_idle_waits_for_all_that_was_submitted(house: House) -> None:
     gate = Gate()
     async with asyncio.timeout(WAIT):
