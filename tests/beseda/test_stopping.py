@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from beseda import server
+from tests.beseda.inside import settings
 from tests.support.fixtures import Connect, StartServer
 from tests.support.raw import RawSocket, upgrade_bytes
 from tests.support.rest import Person, Rest
@@ -177,3 +179,8 @@ def test_a_disk_that_fails_stops_the_server_with_a_line_and_a_code_of_its_own() 
     assert (
         "CRITICAL beseda.server: The database's disk failed, and the server stops: bad sector" in done.stderr
     )
+
+
+async def test_the_store_tells_the_server_of_a_disk_that_fails(tmp_path: Path) -> None:
+    async with server.assemble(settings(tmp_path / "data")) as assembled:
+        assert assembled.services.store.on_fatal is server._stop_at_once
