@@ -19,11 +19,13 @@ from storage.invites import StoredInvite
 USER_AGENT_CHARS = 256
 
 
-async def register(store: Store, rules: Rules, passwords: Passwords, command: Register) -> Registered:
+async def register(
+    store: Store, rules: Rules, passwords: Passwords, command: Register, address: str
+) -> Registered:
     """A new account; the first becomes the server's admin, and needs no invitation.
 
-    Raises Refused: `registration_closed`, `invalid`, `invite_required`, `email_taken`, `username_taken`,
-    `unavailable`.
+    Raises Refused: `registration_closed`, `invalid`, `rate_limited`, `invite_required`, `email_taken`,
+    `username_taken`, `unavailable`.
     """
     if rules.registration == "closed":
         raise Refused("registration_closed", "This server takes no registrations.")
@@ -36,6 +38,7 @@ async def register(store: Store, rules: Rules, passwords: Passwords, command: Re
         require_free(snapshot, email_key, username_key)
         return invite
 
+    rules.attempts.at_registering(address)
     # First without the hash, which is dear; then again where nobody can come between.
     await store.read(check)
     password = await passwords.hash(command.password)
@@ -69,13 +72,16 @@ async def login(
 ) -> TokenPair:
     """A new session.
 
-    Raises Refused: `invalid_credentials`, the same for a wrong email and a wrong password; or `unavailable`.
+    Raises Refused: `invalid_credentials`, the same for a wrong email and a wrong password; `rate_limited`, or
+    `unavailable`.
     """
     email_key = names.email_key(command.email)
     found = await store.read(lambda snapshot: users.credentials(snapshot, email_key))
     user_id, encoded = found or (0, None)
-    if not await passwords.verify(encoded, command.password):
-        raise _wrong_credentials()
+    # Only now, so that what is under way at once is bounded by the passwords that may wait.
+    with rules.attempts.at_password(user_id or email_key, address):
+        if not await passwords.verify(encoded, command.password):
+            raise _wrong_credentials()
     refresh_id = secrets.token_urlsafe(16)
 
     def unit(tx: Transaction) -> TokenPair:
@@ -99,12 +105,15 @@ async def login(
     return await store.write(unit)
 
 
-async def change_password(store: Store, passwords: Passwords, actor: Actor, command: ChangePassword) -> None:
+async def change_password(
+    store: Store, rules: Rules, passwords: Passwords, actor: Actor, command: ChangePassword, address: str
+) -> None:
     """Another password; all other sessions of the actor's end.
 
-    Raises Refused: `unauthorized`, `invalid_credentials` (403) where the current password is wrong, `unavailable`.
+    Raises Refused: `unauthorized`, `invalid_credentials` (403) where the current password is wrong, `rate_limited`,
+    `unavailable`.
     """
-    checked = await prove_password(store, passwords, actor, command.current_password)
+    checked = await prove_password(store, rules, passwords, actor, command.current_password, address)
     new = await passwords.hash(command.new_password)
 
     def unit(tx: Transaction) -> None:
@@ -123,14 +132,18 @@ def require_free(snapshot: Snapshot, email_key: str, username_key: str, besides:
         raise Refused("username_taken", "There is an account with this username.")
 
 
-async def prove_password(store: Store, passwords: Passwords, actor: Actor, given: str) -> str:
+async def prove_password(
+    store: Store, rules: Rules, passwords: Passwords, actor: Actor, given: str, address: str
+) -> str:
     """The encoded password of the actor, which is the given one; `require_password` makes sure that it still is.
 
-    Raises Refused: `unauthorized`, `invalid_credentials` (403), `unavailable`.
+    A wrong one counts as a failed login. Raises Refused: `unauthorized`, `invalid_credentials` (403), `rate_limited`,
+    `unavailable`.
     """
     encoded = await store.read(acting(actor, lambda snapshot: users.password(snapshot, actor.user_id)))
-    if not await passwords.verify(encoded, given):
-        raise wrong_password()
+    with rules.attempts.at_password(actor.user_id, address):
+        if not await passwords.verify(encoded, given):
+            raise wrong_password()
     return encoded
 
 

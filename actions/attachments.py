@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from actions.actor import Actor
 from actions.links import UPLOAD_SECONDS, Link
+from actions.rates import Rates
 from actions.rules import Rules
 from actions.serving import Served, served_as
 from actions.sessions import acting
@@ -108,6 +109,7 @@ async def presign(
 
 async def upload(
     store: Store,
+    rates: Rates,
     limits: AttachmentRules,
     files: LocalFiles,
     attachment_id: int,
@@ -117,8 +119,8 @@ async def upload(
     """Receive a file's bytes, `length` of them if that is known. The signed URL has authorized it.
 
     It may be repeated until the attachment is sent: the last to be recorded holds, and a newer one ends one that still
-    streams. Raises Refused: `too_large`, `not_found`, `attachment_unavailable`, `too_many_uploads`, `storage_low`,
-    `unavailable`; and what `chunks` raises. Then nothing has changed.
+    streams. It costs its uploader a call. Raises Refused: `too_large`, `not_found`, `attachment_unavailable`,
+    `rate_limited`, `too_many_uploads`, `storage_low`, `unavailable`; what `chunks` raises. Then nothing has changed.
     """
     if length is not None and length > limits.max_bytes:
         raise too_large(limits.max_bytes)
@@ -129,7 +131,8 @@ async def upload(
         return unsent
 
     # First so that nobody streams in vain; then again where no message can come between.
-    await store.read(lambda snapshot: check(snapshot, length or 0))
+    found = await store.read(lambda snapshot: check(snapshot, length or 0))
+    rates.call(found.uploader_id)
     async with files.receive(
         attachment_id, chunks, max_bytes=limits.max_bytes, min_free_bytes=limits.min_free_bytes
     ) as received:

@@ -86,6 +86,12 @@ def rename(
     return get(tx, rules, actor, conversation_id)
 
 
+def told_of_change(snapshot: Snapshot, actor: Actor, conversation_id: int) -> int:
+    """How many members would hear of a change by the actor; 0 for who is no member and may change nothing."""
+    found = conversations.place(snapshot, conversation_id, actor.user_id)
+    return 0 if found is None else found.member_count
+
+
 def changed(
     tx: Transaction, conversation_id: int, *, added: tuple[int, ...] = (), removed: tuple[int, ...] = ()
 ) -> None:

@@ -22,19 +22,26 @@ async def update(
     presence: Presence,
     actor: Actor,
     command: UpdateProfile,
+    address: str,
 ) -> OwnUser:
     """The actor's account with another username, another email, or both. A new username is told to contacts.
 
-    Raises Refused: `unauthorized`, `invalid`, `email_taken`, `username_taken`, `unavailable`, or
-    `invalid_credentials` (403) where the email changes and the current password is missing or wrong.
+    Raises Refused: `unauthorized`, `invalid`, `email_taken`, `username_taken`, `rate_limited`, `unavailable`, or
+    `invalid_credentials` (403) where the email changes and the current password is missing or wrong. A new username
+    costs what a change of all conversations that it is told in would.
     """
     username = None if command.username is None else names.username(command.username)
     email = None if command.email is None else names.email(command.email)
     checked = None
-    if email not in {None, await store.read(acting(actor, lambda snapshot: _row(snapshot, actor).email))}:
+    old, audience = await store.read(
+        acting(actor, lambda snapshot: (_row(snapshot, actor), _audience(snapshot, rules, actor.user_id)))
+    )
+    if username not in (None, old.username):
+        rules.rates.change(actor.user_id, sum(audience.values()))
+    if email not in (None, old.email):
         if command.current_password is None:
             raise wrong_password()
-        checked = await prove_password(store, passwords, actor, command.current_password)
+        checked = await prove_password(store, rules, passwords, actor, command.current_password, address)
 
     def unit(tx: Transaction) -> OwnUser:
         old = _row(tx, actor)
@@ -64,16 +71,21 @@ def _change(tx: Transaction, rules: Rules, old: StoredUser, new: StoredUser) -> 
 
 
 def _tell(tx: Transaction, rules: Rules, user: StoredUser) -> None:
-    sizes = conversations.sizes(tx, user.id)
     tx.tell(
         UserUpdated(
             event_id=users.log_change(tx, user.id),
             user_id=user.id,
             username=user.username,
             last_seen_at=None if user.last_seen_at is None else rfc3339(user.last_seen_at),
-            conversations=tuple(number for number, members in sizes if members <= rules.live_members),
+            conversations=tuple(_audience(tx, rules, user.id)),
         )
     )
+
+
+def _audience(snapshot: Snapshot, rules: Rules, user_id: int) -> dict[int, int]:
+    """The conversations that make contacts, and how many members each has."""
+    sizes = conversations.sizes(snapshot, user_id)
+    return {number: members for number, members in sizes if members <= rules.live_members}
 
 
 def _row(snapshot: Snapshot, actor: Actor) -> StoredUser:

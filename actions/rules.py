@@ -1,8 +1,10 @@
 """The rules of this server."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from actions.attempts import Attempts
 from actions.links import Link, Links, S3Links
+from actions.rates import Rates
 from actions.serving import OCTETS, Served
 from actions.tickets import Tickets
 from actions.tokens import Tokens
@@ -17,8 +19,8 @@ class Rules:
 
     `message_chars` in characters; `group_members` is the most a group may have, `live_members` the most with
     which a conversation still has typing, receipts and presence; `resume_events` is the most that a socket is
-    replayed; `refresh_seconds` is the life of a refresh
-    token; `s3` is None where none is configured.
+    replayed; `refresh_seconds` is the life of a refresh token; `s3` is None where none is configured. By default
+    `rates` and `attempts` know no limit.
     """
 
     registration: Registration
@@ -31,6 +33,8 @@ class Rules:
     tickets: Tickets
     links: Links
     s3: S3Links | None = None
+    rates: Rates = field(default_factory=Rates)
+    attempts: Attempts = field(default_factory=Attempts)
 
     def link(self, file: StoredAttachment) -> Link:
         """A signed GET of an attachment, wherever it lies.

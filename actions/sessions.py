@@ -47,10 +47,11 @@ def acting(actor: Actor, action: Callable[[S], T]) -> Callable[[S], T]:
 async def refresh(store: Store, rules: Rules, command: Refresh) -> Refreshed:
     """A new access token, and where `rotate` asks for it the refresh token that replaces this one.
 
-    Raises Refused `unauthorized`. A genuine token that comes back although it was replaced for good is someone
-    else's copy, of either token: it ends the session.
+    It costs its user a call. Raises Refused: `unauthorized`, `rate_limited`. A genuine token that comes back although
+    it was replaced for good is someone else's copy, of either token: it ends the session.
     """
     claims = rules.tokens.read(command.refresh_token, "refresh")
+    rules.rates.call(claims.user_id)
     new_id = secrets.token_urlsafe(16) if command.rotate else None
     refreshed = await store.write(lambda tx: _refresh(tx, rules, claims, new_id))
     if refreshed is None:

@@ -50,7 +50,7 @@ async def revoke(request: Request) -> Response:
 async def admin(request: Request) -> tuple[Services, Actor]:
     """The services, and the admin who asks. Raises Refused `not_found` for everybody else, before anything is read.
 
-    Only an admin whose access token has run out is told so: `unauthorized`.
+    Only an admin whose access token has run out is told so, `unauthorized`; or who asks too often, `rate_limited`.
     """
     parts = services(request)
     try:
@@ -61,4 +61,6 @@ async def admin(request: Request) -> tuple[Services, Actor]:
     await parts.store.read(lambda snapshot: invites.require_admin(snapshot, actor))
     if claims.has_expired:
         raise unauthorized()
+    # To nobody else does it answer otherwise than a path that does not exist: not even with 429.
+    parts.rules.rates.call(actor.user_id)
     return parts, actor

@@ -7,7 +7,8 @@ from starlette.routing import Route
 from actions import accounts, sessions
 from actions.sessions import acting
 from actions.tickets import TICKET_SECONDS
-from api.requests import address, body, caller, path_id, services, user_agent
+from api.charging import caller
+from api.requests import address, body, path_id, services, user_agent
 from api.responses import answer, created, no_content
 from api.routing import resource
 from protocol.commands import ChangePassword, Login, Refresh, Register
@@ -31,7 +32,9 @@ def routes() -> list[Route]:
 async def register(request: Request) -> Response:
     """201: a new account."""
     parts, command = services(request), await body(request, Register)
-    return created(await accounts.register(parts.store, parts.rules, parts.passwords, command))
+    return created(
+        await accounts.register(parts.store, parts.rules, parts.passwords, command, address(request))
+    )
 
 
 async def login(request: Request) -> Response:
@@ -67,7 +70,9 @@ async def change_password(request: Request) -> Response:
     """204: the caller has another password, and no other session."""
     parts, actor = caller(request)
     command = await body(request, ChangePassword)
-    await accounts.change_password(parts.store, parts.passwords, actor, command)
+    await accounts.change_password(
+        parts.store, parts.rules, parts.passwords, actor, command, address(request)
+    )
     return no_content()
 
 

@@ -6,7 +6,8 @@ from starlette.routing import Route
 
 from actions import conversations, members
 from actions.sessions import acting
-from api.requests import body, caller, path_id, query
+from api.charging import caller, pay_for_change, teller
+from api.requests import body, path_id, query
 from api.responses import answer, created, no_content
 from api.routing import resource
 from protocol.commands import AddMembers, ConversationPage, CreateConversation, Rename, SetRole
@@ -24,8 +25,9 @@ def routes() -> list[Route]:
 
 async def create(request: Request) -> Response:
     """201: a new conversation; 200: the dialog that the two have already."""
-    parts, actor = caller(request)
-    command = await body(request, CreateConversation)
+    with teller(request) as (parts, actor):
+        command = await body(request, CreateConversation)
+    parts.rules.rates.change(actor.user_id, len(command.members) + 1)
     conversation, is_new = await parts.store.write(
         acting(actor, lambda tx: conversations.create(tx, parts.rules, actor, command))
     )
@@ -56,8 +58,9 @@ async def get(request: Request) -> Response:
 
 async def rename(request: Request) -> Response:
     """200: the conversation with its new title."""
-    parts, actor = caller(request)
-    conversation_id, command = path_id(request), await body(request, Rename)
+    with teller(request) as (parts, actor):
+        conversation_id, command = path_id(request), await body(request, Rename)
+    await pay_for_change(parts, actor, conversation_id)
     return answer(
         await parts.store.write(
             acting(actor, lambda tx: conversations.rename(tx, parts.rules, actor, conversation_id, command))
@@ -78,8 +81,9 @@ async def list_members(request: Request) -> Response:
 
 async def add_members(request: Request) -> Response:
     """200: the conversation with its new members."""
-    parts, actor = caller(request)
-    conversation_id, command = path_id(request), await body(request, AddMembers)
+    with teller(request) as (parts, actor):
+        conversation_id, command = path_id(request), await body(request, AddMembers)
+    await pay_for_change(parts, actor, conversation_id, more=len(command.members))
     return answer(
         await parts.store.write(
             acting(actor, lambda tx: members.add(tx, parts.rules, actor, conversation_id, command))
@@ -89,17 +93,19 @@ async def add_members(request: Request) -> Response:
 
 async def remove_member(request: Request) -> Response:
     """204: the member is out."""
-    parts, actor = caller(request)
-    conversation_id, user_id = path_id(request), path_id(request, "user_id")
+    with teller(request) as (parts, actor):
+        conversation_id, user_id = path_id(request), path_id(request, "user_id")
+    await pay_for_change(parts, actor, conversation_id)
     await parts.store.write(acting(actor, lambda tx: members.remove(tx, actor, conversation_id, user_id)))
     return no_content()
 
 
 async def set_role(request: Request) -> Response:
     """200: the member in its new role."""
-    parts, actor = caller(request)
-    conversation_id, user_id = path_id(request), path_id(request, "user_id")
-    command = await body(request, SetRole)
+    with teller(request) as (parts, actor):
+        conversation_id, user_id = path_id(request), path_id(request, "user_id")
+        command = await body(request, SetRole)
+    await pay_for_change(parts, actor, conversation_id)
     return answer(
         await parts.store.write(
             acting(actor, lambda tx: members.set_role(tx, actor, conversation_id, user_id, command))

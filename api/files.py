@@ -7,8 +7,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from actions import attachments
+from api.charging import caller
 from api.downloads import answer_file
-from api.requests import body, caller, declared_length, own_url, path_id, services
+from api.requests import body, declared_length, own_url, path_id, services
 from api.responses import answer
 from api.routing import resource
 from protocol.commands import Presign
@@ -56,7 +57,15 @@ async def upload(request: Request) -> Response:
     parts = services(request)
     length = declared_length(request)
     async with contextlib.aclosing(request.stream()) as chunks:
-        await attachments.upload(parts.store, parts.attachments, parts.files, attachment_id, chunks, length)
+        await attachments.upload(
+            parts.store,
+            parts.rules.rates,
+            parts.attachments,
+            parts.files,
+            attachment_id,
+            chunks,
+            length,
+        )
     return Response(status_code=200)
 
 

@@ -10,7 +10,8 @@ from starlette.routing import Route
 from actions import messages, receipts, sending
 from actions.actor import Actor
 from actions.sessions import acting
-from api.requests import body, caller, path_id, query
+from api.charging import caller, teller
+from api.requests import body, path_id, query
 from api.responses import answer, created, no_content
 from api.routing import resource
 from api.services import Services
@@ -31,8 +32,9 @@ def routes() -> list[Route]:
 
 async def send(request: Request) -> Response:
     """201: the message is stored; 200: it was already, under this `temp_id`."""
-    parts, actor = caller(request)
-    conversation_id, command = path_id(request), await body(request, PostMessage)
+    with teller(request) as (parts, actor):
+        conversation_id, command = path_id(request), await body(request, PostMessage)
+    parts.rules.rates.message(actor.user_id, len(command.text))
     # A script that posts has not been reading: unlike a message from a socket, one from here reads nothing.
     sent = await sending.send(
         parts.store, parts.rules, parts.s3, actor, conversation_id, command, command.temp_id, read=False

@@ -25,7 +25,7 @@ def services(request: Request) -> Services:
     return found
 
 
-def caller(request: Request) -> tuple[Services, Actor]:
+def identified(request: Request) -> tuple[Services, Actor]:
     """The services, and who asks by the bearer token. Raises Refused `unauthorized` (docs/protocol.md section 0).
 
     Only the token is checked here. That its session still lasts is checked by `acting`, in the transaction itself.

@@ -5,10 +5,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from actions import profile, users
+from actions.actor import Actor
 from actions.sessions import acting
-from api.requests import body, caller, path_id, query
+from api.charging import caller
+from api.requests import address, body, path_id, query
 from api.responses import answer
 from api.routing import resource
+from api.services import Services
 from protocol.commands import UpdateProfile, UserLookup, UserSearch
 from protocol.errors import invalid
 
@@ -35,7 +38,9 @@ async def update(request: Request) -> Response:
     parts, actor = caller(request)
     command = await body(request, UpdateProfile)
     return answer(
-        await profile.update(parts.store, parts.rules, parts.passwords, parts.presence, actor, command)
+        await profile.update(
+            parts.store, parts.rules, parts.passwords, parts.presence, actor, command, address(request)
+        )
     )
 
 
@@ -54,7 +59,7 @@ async def search(request: Request) -> Response:
     """200: users by the start of their names, or by their ids."""
     parts, actor = caller(request)
     if "ids" in request.query_params:
-        return await lookup(request)
+        return await _lookup(request, parts, actor)
     command = query(request, UserSearch)
     return answer(
         await parts.store.read(
@@ -65,9 +70,7 @@ async def search(request: Request) -> Response:
     )
 
 
-async def lookup(request: Request) -> Response:
-    """200: users by their ids."""
-    parts, actor = caller(request)
+async def _lookup(request: Request, parts: Services, actor: Actor) -> Response:
     if "query" in request.query_params:
         raise invalid("query", "either this or ids")
     command = query(request, UserLookup)

@@ -22,6 +22,10 @@ def about(config: Config) -> ServerInfo:
             "group_members": limits.group_members,
             "live_members": limits.live_members,
             "sockets_per_user": limits.sockets_per_user,
+            "messages_per_second": limits.messages_per_second,
+            "message_burst": limits.message_burst,
+            "requests_per_second": limits.requests_per_second,
+            "request_burst": limits.request_burst,
             "attachments": {
                 "max_bytes": attachments.max_bytes,
                 "unsent_files": attachments.unsent_files,

@@ -18,7 +18,9 @@ import uvicorn
 
 import api
 from actions.attachments import AttachmentRules
+from actions.attempts import Attempts
 from actions.links import Links, S3Links
+from actions.rates import Rates
 from actions.rules import Rules
 from actions.tickets import Tickets
 from actions.tokens import Tokens
@@ -225,6 +227,17 @@ def _rules(config: Config, key: bytes, clock: Callable[[], int], s3: S3Links | N
         tickets=Tickets(time.monotonic),
         links=Links(keys.derive(key, "links"), config.server.public_url, url_seconds, clock),
         s3=s3,
+        rates=Rates(
+            limits.messages_per_second,
+            limits.message_burst,
+            limits.requests_per_second,
+            limits.request_burst,
+        ),
+        attempts=Attempts(
+            auth.login_attempts_per_minute,
+            auth.address_attempts_per_minute,
+            auth.registrations_per_minute,
+        ),
     )
 
 

@@ -113,6 +113,20 @@ class Auth(Section):
         le=3650,
         description="How long a refresh token is good for; its session ends with the last one.",
     )
+    login_attempts_per_minute: int = Field(
+        default=10,
+        ge=0,
+        description="Wrong passwords for one account from one address (IPv6: a /64): so many at once, and a minute."
+        " 0 for no limit.",
+    )
+    address_attempts_per_minute: int = Field(
+        default=100, ge=0, description="The same from one address for all accounts together. 0 for no limit."
+    )
+    registrations_per_minute: int = Field(
+        default=10,
+        ge=0,
+        description="Registrations tried from one address: so many at once, and a minute. 0 for no limit.",
+    )
     hash_concurrency: int = Field(
         default=2,
         ge=1,
@@ -124,6 +138,23 @@ class Auth(Section):
 class Limits(Section):
     """What one client, and all together, may cost. Sizes in bytes."""
 
+    messages_per_second: int = Field(
+        default=20,
+        ge=0,
+        description="Messages, and changes of conversations, of one user on all devices. Long messages and changes"
+        " that many are told of count more than once. 0 for no limit.",
+    )
+    message_burst: int = Field(
+        default=60, ge=0, description="So many of them at once, after a pause. 0 for no limit."
+    )
+    requests_per_second: int = Field(
+        default=50,
+        ge=0,
+        description="All other requests and frames of one user on all devices. 0 for no limit.",
+    )
+    request_burst: int = Field(
+        default=200, ge=0, description="So many of them at once, after a pause. 0 for no limit."
+    )
     sockets: int = Field(default=10_000, ge=0, description="WebSockets in all; 0 for no limit.")
     sockets_per_user: int = Field(
         default=20,

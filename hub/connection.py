@@ -13,6 +13,7 @@ from actions.actor import Actor
 from hub import frames, handshake
 from hub.endpoint import Endpoint, State
 from hub.inbox import BAD_FRAMES, MAX_FRAGMENTS, Inbox, TooManyFragments, is_utf8
+from hub.meter import FLOOD, Meter
 from hub.pulse import Pulse
 from hub.replay import Replay
 from protocol import closing
@@ -37,6 +38,7 @@ class Connection(Endpoint):
         "_early",
         "_held",
         "_inbox",
+        "_meter",
         "_protocol",
         "_response",
         "actor",
@@ -63,6 +65,7 @@ class Connection(Endpoint):
         # The frames that wait for one that takes long; None while there is no such one.
         self._held: list[Frame] | None = None
         self._inbox = Inbox()
+        self._meter = Meter(self.hub.rules.rates)
         self.actor = Actor(0, 0, self)
         self.pending: list[bytes] = []
         self.pulse = Pulse(self.hub.timers, self.hub.settings, self._ping, self._give_up)
@@ -161,7 +164,9 @@ class Connection(Endpoint):
         if self.state is not State.OPEN:
             return
         self.add(frames.error(refusal, echo))
-        if refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
+        if self._meter.is_flood:
+            self.close(closing.FLOODING, f"{FLOOD} frames in a row past the rate")
+        elif refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
             self.close(closing.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
 
     def close(self, code: int, reason: str) -> None:
@@ -213,6 +218,7 @@ class Connection(Endpoint):
             accepted = handshake.accept(
                 data, str(peer[0]), scheme, self.hub.settings, rules.tokens, rules.tickets
             )
+            rules.rates.call(accepted.claims.user_id)
         except Refused as refusal:
             self.reject(refusal)
             return
@@ -301,14 +307,21 @@ class Connection(Endpoint):
 
     def _read(self, message: bytes) -> None:
         echo: dict[str, Any] = {}
+        user_id = self.actor.user_id
         try:
-            echo = decode(message)
-            self.hub.handle(self, parse_frame(echo), echo)
+            try:
+                echo = decode(message)
+                command = parse_frame(echo)
+            except Refused as refusal:
+                if refusal.code == "malformed" and not is_utf8(message):
+                    self.close(closing.NOT_UTF8, "not UTF-8")
+                    return
+                self._meter.pay(user_id, None)
+                raise
+            self._meter.pay(user_id, command)
+            self.hub.handle(self, command, echo)
         except Refused as refusal:
-            if refusal.code == "malformed" and not is_utf8(message):
-                self.close(closing.NOT_UTF8, "not UTF-8")
-            else:
-                self.refuse(refusal, echo)
+            self.refuse(refusal, echo)
 
     # The end.
 

@@ -8,7 +8,8 @@ class Settings:
     """`sockets` in all and `sockets_per_user`, 0 for no limit; sizes in bytes, times in seconds.
 
     `origins` are those let in besides the server's own, `*` for any; `backlog_bytes` is what may wait unsent for
-    one socket; `live_members` is the most members with which a conversation has presence, typing and receipts.
+    one socket; `live_members` is the most members
+    with which a conversation has presence, typing and receipts.
     """
 
     origins: tuple[str, ...]

@@ -15,6 +15,7 @@ NO_PONG: Final = 1011
 BUG: Final = 1011
 RESTART: Final = 1012
 TOO_SLOW: Final = 4008
+FLOODING: Final = 4029
 SESSION_ENDED: Final = 4501
 TOO_MANY_SOCKETS: Final = 4509
 
@@ -41,6 +42,11 @@ CLOSE_CODES: Final = {
         "connect again after a random 0 to 5 s, with since",
     ),
     TOO_SLOW: Close("too_slow", "the client read too slowly", "connect again, with since"),
+    FLOODING: Close(
+        "flooding",
+        "hundreds of frames in a row past the rate",
+        "wait a minute, then connect again, with since",
+    ),
     SESSION_ENDED: Close("session_ended", "the session has ended", "log in"),
     TOO_MANY_SOCKETS: Close("too_many_sockets", "the user opened too many sockets; the oldest goes", "don't"),
 }

@@ -44,7 +44,7 @@ class AttachmentLimits(TypedDict):
 
 
 class Limits(TypedDict):
-    """The numbers that a client needs, by the names of the settings. 0 sockets per user is no limit."""
+    """The numbers that a client needs, by the names of the settings. 0 sockets per user or a rate of 0: no limit."""
 
     message_chars: Count
     message_attachments: Count
@@ -53,6 +53,10 @@ class Limits(TypedDict):
     group_members: Count
     live_members: Count
     sockets_per_user: Count
+    messages_per_second: Count
+    message_burst: Count
+    requests_per_second: Count
+    request_burst: Count
     attachments: AttachmentLimits
 
 

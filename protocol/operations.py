@@ -98,7 +98,7 @@ class Operation:
         """What any operation of its kind may be refused with."""
         yield from ("malformed", "headers_too_large")
         if self.access in ("bearer", "admin", "socket"):
-            yield "unauthorized"
+            yield from ("unauthorized", "rate_limited")
         if self.access == "signed":
             yield "invalid_url"
         if "{" in self.path or self.access == "admin":
@@ -118,13 +118,13 @@ OPERATIONS: Final[Mapping[str, tuple[Operation, ...]]] = {
     "Accounts and sessions": (
         Operation("register", "POST /auth/register", "Make an account", "open",
             body=Register, answers={201: Registered},
-            refusals=("registration_closed", "invite_required", "email_taken", "username_taken"),
+            refusals=("registration_closed", "invite_required", "email_taken", "username_taken", "rate_limited"),
             notes="The first account becomes the server's admin."),
         Operation("login", "POST /auth/login", "Log in", "open",
-            body=Login, answers={200: TokenPair}, refusals=("invalid_credentials",),
+            body=Login, answers={200: TokenPair}, refusals=("invalid_credentials", "rate_limited"),
             notes="Each login makes a session."),
         Operation("refresh", "POST /auth/refresh", "Get a new access token", "open",
-            body=Refresh, answers={200: Refreshed}, refusals=("unauthorized",),
+            body=Refresh, answers={200: Refreshed}, refusals=("unauthorized", "rate_limited"),
             notes="401 means: log in again."),
         Operation("logout", "POST /auth/logout", "End the caller's session",
             answers={204: None}, notes="Its tokens are dead at once, and its sockets close."),
@@ -196,7 +196,7 @@ OPERATIONS: Final[Mapping[str, tuple[Operation, ...]]] = {
             notes="200 to `Accept: application/json`. For who may read the message, and before for the uploader."),
         Operation("upload", "PUT /files/{id}", "Upload a file to its presigned URL", "signed",
             body=BYTES, answers={200: None},
-            refusals=("attachment_unavailable", "too_many_uploads", "storage_low"),
+            refusals=("attachment_unavailable", "too_many_uploads", "storage_low", "rate_limited"),
             notes="It may be repeated until the attachment is sent."),
         Operation("download", "GET /files/{id}", "Download a file by its URL", "signed",
             answers={200: BYTES, 206: BYTES, 304: None}, refusals=((416, "invalid"),),

@@ -16,6 +16,7 @@ from typing_extensions import is_typeddict
 from api.app import build
 from api.services import Services
 from beseda import config
+from hub.meter import FLOOD
 from protocol import closing, commands, entities, errors, operations
 from protocol.closing import CLOSE_CODES
 from protocol.errors import HTTP_STATUS, SOCKET_CODES, SOCKET_ERRORS, Code, SocketCode
@@ -29,7 +30,7 @@ ARCHITECTURE = (ROOT / "docs/architecture.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
-NOT_SENT_YET = frozenset({"forbidden", "rate_limited"})
+NOT_SENT_YET = frozenset({"forbidden"})
 """Codes that no frame is answered with so far; the page names them as such."""
 
 
@@ -178,7 +179,7 @@ def test_every_field_in_an_example_of_the_protocol_is_known() -> None:
 def test_every_error_code_stands_in_the_protocol_with_its_status() -> None:
     told = {row[1]: int(row[0]) for row in table(section(PROTOCOL, "Errors"))}
     there = dict(HTTP_STATUS)
-    del there["unknown_type"], there["rate_limited"]
+    del there["unknown_type"]
     assert told == there
     assert set(HTTP_STATUS) == set(typing.get_args(Code))
     for code in typing.get_args(Code):
@@ -222,7 +223,10 @@ def test_every_setting_stands_in_operations_with_its_default_in_the_order_of_the
 def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells() -> None:
     defaults = {f"{part}.{key}": field.default for part, key, field in config.settings()}
     backlog = defaults["limits.backlog_bytes"] // 2**20
-    limits = " ".join(f"{row[0]}: {row[1]};" for row in table(section(PROTOCOL, "Limits")))
+    attempts, tries = [defaults[f"auth.{name}_attempts_per_minute"] for name in ("login", "address")]
+    registrations = defaults["auth.registrations_per_minute"]
+    pages = [section(PROTOCOL, title) for title in ("Limits", "Rates", "Passwords and registrations")]
+    limits = " ".join(f"{row[0]}: {row[1]};" for page in pages for row in table(page))
     for setting, told in {
         "limits.body_bytes": f"JSON body: {defaults['limits.body_bytes'] // 2**20} MiB;",
         "limits.header_bytes": f"URL and headers: {defaults['limits.header_bytes'] // 2**10} KiB;",
@@ -233,6 +237,13 @@ def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells(
         "limits.sockets_per_user": f"Sockets per user: {defaults['limits.sockets_per_user']};",
         "limits.sockets": f"Sockets in all: {defaults['limits.sockets']:,};",
         "limits.resume_events": f"Events in a replay: {defaults['limits.resume_events']:,};",
+        "limits.messages_per_second": f"changes of conversations: {defaults['limits.messages_per_second']} a second,",
+        "limits.message_burst": f" a second, {defaults['limits.message_burst']} at once;",
+        "limits.requests_per_second": f"frames and requests: {defaults['limits.requests_per_second']} a second,",
+        "limits.request_burst": f" a second, {defaults['limits.request_burst']} at once;",
+        "auth.login_attempts_per_minute": f"for one account: {attempts} at once, then {attempts} a minute;",
+        "auth.address_attempts_per_minute": f"all accounts together: {tries} at once, then {tries} a minute;",
+        "auth.registrations_per_minute": f"Registrations, successful or not: {registrations} at once,",
         "limits.backlog_bytes": f"Unsent backlog of a socket: {backlog} MiB,",
         "attachments.max_bytes": f"File: {defaults['attachments.max_bytes'] // 2**20} MiB;",
         "attachments.unsent_files": f"per user: {defaults['attachments.unsent_files']} files,",
@@ -240,6 +251,11 @@ def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells(
         "MAX_ATTACHMENTS": f"Attachments of a message: {commands.MAX_ATTACHMENTS};",
     }.items():
         assert told in limits, f"{setting}: {told!r}"
+
+
+def test_the_protocol_tells_how_many_refusals_are_a_flood() -> None:
+    assert f"{FLOOD} `rate_limited`" in section(PROTOCOL, "Rates")
+    assert f"{FLOOD} frames in a row" in section(PROTOCOL, "Close codes")
 
 
 def test_the_architecture_has_at_most_eighty_lines_and_names_files_that_exist() -> None:

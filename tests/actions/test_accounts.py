@@ -40,7 +40,7 @@ async def register(
 ) -> Registered:
     """`accounts.register`."""
     command = Register(username=username, email=email, password="correct horse")
-    return await accounts.register(house.store, house.rules, passwords or Plain(), command)
+    return await accounts.register(house.store, house.rules, passwords or Plain(), command, "192.0.2.1")
 
 
 async def login(
@@ -181,7 +181,9 @@ async def change_password(
 ) -> None:
     """`accounts.change_password`."""
     command = ChangePassword(current_password=current, new_password=new)
-    await accounts.change_password(house.store, passwords or Plain(), actor, command)
+    await accounts.change_password(
+        house.store, house.rules, passwords or Plain(), actor, command, "192.0.2.1"
+    )
 
 
 async def test_a_new_password_replaces_the_old_one_and_ends_all_other_sessions(house: House) -> None:

@@ -47,7 +47,9 @@ async def upload(
     length: int | None = None,
     limits: AttachmentRules = LIMITS,
 ) -> None:
-    await attachments.upload(stored.store, limits, stored.files, attachment_id, stream(data), length)
+    await attachments.upload(
+        stored.store, stored.rules.rates, limits, stored.files, attachment_id, stream(data), length
+    )
 
 
 async def content(stored: Stored, attachment_id: int) -> bytes:
@@ -183,7 +185,13 @@ async def test_a_length_beyond_the_limit_is_refused_without_reading(stored: Stor
     attachment_id = (await presign(stored, ann))["id"]
     with pytest.raises(Refused) as refused:
         await attachments.upload(
-            stored.store, LIMITS, stored.files, attachment_id, untouchable(), LIMITS.max_bytes + 1
+            stored.store,
+            stored.rules.rates,
+            LIMITS,
+            stored.files,
+            attachment_id,
+            untouchable(),
+            LIMITS.max_bytes + 1,
         )
     assert refused.value.code == "too_large"
 
@@ -196,7 +204,9 @@ async def test_what_was_sent_never_changes(stored: Stored) -> None:
     assert message["attachments"][0]["size"] == 4
     kept = stored.kept()
     with pytest.raises(Refused) as refused:
-        await attachments.upload(stored.store, LIMITS, stored.files, attachment_id, untouchable(), None)
+        await attachments.upload(
+            stored.store, stored.rules.rates, LIMITS, stored.files, attachment_id, untouchable(), None
+        )
     assert (refused.value.code, refused.value.status) == ("attachment_unavailable", 409)
     assert await content(stored, attachment_id) == b"sent"
     assert stored.kept() == kept
@@ -214,7 +224,9 @@ async def test_a_message_that_is_sent_while_another_upload_streams_keeps_its_byt
         yield b"te"
 
     late = asyncio.ensure_future(
-        attachments.upload(stored.store, LIMITS, stored.files, attachment_id, overtaken(), None)
+        attachments.upload(
+            stored.store, stored.rules.rates, LIMITS, stored.files, attachment_id, overtaken(), None
+        )
     )
     while len(stored.kept()) < 2:
         await asyncio.sleep(0.01)
@@ -245,7 +257,9 @@ async def test_uploads_to_one_attachment_never_hold_more_than_one_file_and_the_n
 
     def put(data: bytes) -> asyncio.Future[None]:
         return asyncio.ensure_future(
-            attachments.upload(stored.store, LIMITS, stored.files, attachment_id, slow(data), None)
+            attachments.upload(
+                stored.store, stored.rules.rates, LIMITS, stored.files, attachment_id, slow(data), None
+            )
         )
 
     async with asyncio.timeout(20):
@@ -294,7 +308,9 @@ async def test_uploads_that_are_cancelled_lock_nobody_out_and_are_forgotten(stor
 
     def put() -> asyncio.Future[None]:
         return asyncio.ensure_future(
-            attachments.upload(stored.store, LIMITS, stored.files, attachment_id, stuck(), None)
+            attachments.upload(
+                stored.store, stored.rules.rates, LIMITS, stored.files, attachment_id, stuck(), None
+            )
         )
 
     async with asyncio.timeout(20):
@@ -328,7 +344,9 @@ async def test_an_upload_that_is_refused_at_once_does_not_end_the_one_under_way(
         assert refused.value.code == "too_large"
         yield b"es on"
 
-    await attachments.upload(stored.store, LIMITS, stored.files, attachment_id, meanwhile(), None)
+    await attachments.upload(
+        stored.store, stored.rules.rates, LIMITS, stored.files, attachment_id, meanwhile(), None
+    )
     assert await content(stored, attachment_id) == b"goes on"
 
 
@@ -468,7 +486,9 @@ async def test_an_upload_whose_attachment_was_cleared_away_leaves_nothing(stored
         await attachments.sweep(stored.store, stored.files, LIMITS)
 
     with pytest.raises(Refused) as refused:
-        await attachments.upload(stored.store, LIMITS, stored.files, attachment_id, slow(), None)
+        await attachments.upload(
+            stored.store, stored.rules.rates, LIMITS, stored.files, attachment_id, slow(), None
+        )
     assert refused.value.code == "not_found"
     assert stored.kept() == []
 
@@ -527,7 +547,7 @@ async def test_what_a_crash_left_behind_is_swept_and_what_is_coming_in_is_not(st
         await attachments.sweep(stored.store, stored.files, LIMITS)
         yield b"ing in"
 
-    await attachments.upload(stored.store, LIMITS, stored.files, other, meanwhile(), None)
+    await attachments.upload(stored.store, stored.rules.rates, LIMITS, stored.files, other, meanwhile(), None)
     assert not any(path.exists() for path in (orphan, of_no_row, half))
     assert await content(stored, attachment_id) == b"good"
     assert await content(stored, other) == b"coming in"

@@ -53,7 +53,7 @@ async def listed(house: House, page: InvitePage | None = None) -> list[Invite]:
 async def register(house: House, name: str, code: str | None) -> Registered:
     """`accounts.register`."""
     command = Register(email=f"{name}@example.org", username=name, password="password", invite=code)
-    return await accounts.register(house.store, house.rules, Plain(), command)
+    return await accounts.register(house.store, house.rules, Plain(), command, "192.0.2.1")
 
 
 async def refused(house: House, code: str | None) -> None:

@@ -38,7 +38,7 @@ async def update(
     """`profile.update`."""
     command = UpdateProfile(**changes)
     return await profile.update(
-        house.store, house.rules, passwords or Plain(), lambda user_id: online, actor, command
+        house.store, house.rules, passwords or Plain(), lambda user_id: online, actor, command, "192.0.2.1"
     )
 
 

@@ -13,6 +13,10 @@ async def test_a_server_tells_what_its_settings_are_without_a_token(start_server
         "group_members": 12,
         "live_members": 13,
         "sockets_per_user": 0,
+        "messages_per_second": 17,
+        "message_burst": 18,
+        "requests_per_second": 19,
+        "request_burst": 20,
     }
     attachments = {"max_bytes": 14, "unsent_files": 15, "unsent_bytes": 16}
     settings: dict[str, int | str] = {f"limits.{name}": value for name, value in limits.items()}

@@ -13,7 +13,7 @@ async def rename(house: House, person: Person, username: str) -> None:
     """As over REST."""
     passwords: Any = None
     actor, command = house.actor(person), UpdateProfile(username=username)
-    await profile.update(house.store, house.rules, passwords, house.hub.online, actor, command)
+    await profile.update(house.store, house.rules, passwords, house.hub.online, actor, command, "")
 
 
 async def test_contacts_and_ones_own_sockets_hear_of_a_new_name_and_nobody_else(house: House) -> None:

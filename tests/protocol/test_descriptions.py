@@ -76,14 +76,28 @@ def test_every_refusal_says_which_codes_it_may_have() -> None:
                 assert codes, route
                 told.update(codes)
     # The others are the socket's alone, or of no operation at all.
-    assert told == set(HTTP_STATUS) - {"unknown_type", "rate_limited", "method_not_allowed"}
+    assert told == set(HTTP_STATUS) - {"unknown_type", "method_not_allowed"}
     assert set(HTTP_STATUS) == set(typing.get_args(Code))
 
 
 def test_an_operation_is_refused_as_all_of_its_kind_are() -> None:
     responses = rest_document()["paths"]["/chats/{id}/messages"]["post"]["responses"]
-    assert set(responses) == {"200", "201", "400", "401", "404", "409", "413", "415", "422", "431", "503"}
+    assert set(responses) == {
+        "200",
+        "201",
+        "400",
+        "401",
+        "404",
+        "409",
+        "413",
+        "415",
+        "422",
+        "429",
+        "431",
+        "503",
+    }
     assert "WWW-Authenticate" in responses["401"]["headers"]
+    assert "Retry-After" in responses["429"]["headers"]
     assert "Retry-After" in responses["503"]["headers"]
 
 

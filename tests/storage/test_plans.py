@@ -115,7 +115,7 @@ async def accounts_and_sessions(house: House) -> Actor:
     """Register, log in, refresh, look at sessions, end them."""
     store, rules = house.store, house.rules
     command = Register(email="zoe@example.org", username="zoe", password="password")
-    await accounts.register(store, rules, Plain(), command)
+    await accounts.register(store, rules, Plain(), command, "")
     login = Login(email="zoe@example.org", password="password")
     tokens = await accounts.login(store, rules, Plain(), lambda user_id: False, login, "127.0.0.1", "")
     for _ in range(2):
@@ -123,7 +123,7 @@ async def accounts_and_sessions(house: House) -> Actor:
     claims = rules.tokens.read(tokens["access_token"], "access")
     zoe = Actor(claims.user_id, claims.session_id)
     change = ChangePassword(current_password="password", new_password="password")
-    await accounts.change_password(store, Plain(), zoe, change)
+    await accounts.change_password(store, rules, Plain(), zoe, change, "")
     other, third = await house.log_in(zoe), await house.log_in(zoe)
     await house.read(acting(zoe, lambda snapshot: sessions.listed(snapshot, zoe)))
     await house.write(acting(zoe, lambda tx: sessions.end(tx, zoe, other.session_id)))
@@ -142,7 +142,7 @@ async def people(house: House, zoe: Actor, other: Actor) -> None:
     lookup = UserLookup(ids=[other.user_id, zoe.user_id])
     await house.read(lambda snapshot: users.by_ids(snapshot, rules, zoe, lookup, nobody))
     update = UpdateProfile(username="Zoë", email="zoe@example.com", current_password="password")
-    await profile.update(house.store, rules, Plain(), nobody, zoe, update)
+    await profile.update(house.store, rules, Plain(), nobody, zoe, update, "")
     await house.write(lambda tx: users.seen(tx, [zoe.user_id], tx.now))
 
 

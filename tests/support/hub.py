@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from actions import conversations, members, messages, sessions
 from actions.actor import Actor
 from actions.links import Links
+from actions.rates import Rates
 from actions.rules import Rules
 from actions.tickets import Tickets
 from actions.tokens import Tokens
@@ -236,11 +237,13 @@ class House:
 
 @contextlib.asynccontextmanager
 async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
-    """A running house. `settings` are the hub's; `clock` (milliseconds) is the store's, too, and `s3` the bucket."""
+    """A running house. `settings` are the hub's; `clock` (milliseconds) is the store's, too; `s3` the bucket,
+    `rates` what users may do, without limit by default."""
     clock: Callable[[], int] = settings.pop("clock", wall_clock)
     group_members = settings.pop("group_members", 1000)
     resume_events = settings.pop("resume_events", 5000)
     s3 = settings.pop("s3", None)
+    rates = settings.pop("rates", None) or Rates()
     hub_settings = replace(SETTINGS, **settings)
     rules = Rules(
         registration="open",
@@ -252,6 +255,7 @@ async def open_house(folder: Path, **settings: Any) -> AsyncIterator[House]:
         tokens=Tokens(b"k" * 32, 900, 30 * 86400, clock),
         tickets=Tickets(lambda: clock() / 1000),
         links=Links(b"l" * 32, "", 3600, clock),
+        rates=rates,
     )
     _make_database(folder / "data")
     async with open_store(StoreSettings(folder / "data", "off"), clock) as store:

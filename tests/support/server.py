@@ -31,6 +31,15 @@ _BUG = re.compile(r"Traceback \(most recent call last\)|\b[A-Za-z]*Warning: |was
 # A token, or a query string that holds one or a signed URL's signature.
 _SECRET = re.compile(r"eyJ[\w-]{8}|[?&](?:token|signature|X-Amz-Signature)=")
 
+UNLIMITED: dict[str, "Setting"] = {
+    "limits.messages_per_second": 0,
+    "limits.requests_per_second": 0,
+    "auth.login_attempts_per_minute": 0,
+    "auth.address_attempts_per_minute": 0,
+    "auth.registrations_per_minute": 0,
+}
+"""All tests come from one address, and few have time to be slow."""
+
 Setting = str | int | float | bool | Sequence[str]
 
 current: set["ServerProcess"] = set()
@@ -44,7 +53,8 @@ class ServerFailed(AssertionError):
 class ServerProcess:
     """One server on one data folder; it may be stopped or killed and started again.
 
-    `settings` are named as in the file ("limits.frame_bytes") and go through the environment.
+    `settings` are named as in the file ("limits.frame_bytes") and go through the environment. With `has_rates` people
+    may do as much in a time as on a server with its defaults; otherwise without limit.
     """
 
     def __init__(
@@ -55,6 +65,7 @@ class ServerProcess:
         data_dir: Path | None = None,
         config: Path | None = None,
         genuine: bool = False,
+        has_rates: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir or folder / "data"
@@ -65,7 +76,7 @@ class ServerProcess:
         """`ws://127.0.0.1:PORT/ws`."""
         self.may_log_errors = False
         """Set by tests that make the server fail on purpose: a trace in its output is then no bug."""
-        self._settings = dict(settings or {})
+        self._settings = {**({} if has_rates else UNLIMITED), **(settings or {})}
         self._config = config
         self._program = "beseda" if genuine else "tests.support.cheap"
         self._stdout = folder / "stdout.txt"
