@@ -12,7 +12,7 @@ from websockets.server import ServerProtocol
 from actions.actor import Actor
 from hub import frames, handshake
 from hub.endpoint import Endpoint, State
-from hub.inbox import BAD_FRAMES, MAX_FRAGMENTS, Inbox, TooManyFragments, is_utf8
+from hub.inbox import BAD_FRAMES, MAX_FRAGMENTS, PINGS, Inbox, TooManyFragments, is_utf8
 from hub.meter import FLOOD, Meter
 from hub.pulse import Pulse
 from hub.replay import Replay
@@ -273,10 +273,12 @@ class Connection(Endpoint):
     def _hold_back(self, held: list[Frame], frames_in: list[Frame]) -> None:
         """Keep frames for later, but for pings and pongs: both sides are alive, though something takes long."""
         for frame in frames_in:
-            if frame.opcode is Opcode.PONG:
+            if frame.opcode in (Opcode.PING, Opcode.PONG):
                 self._take(frame)
-            elif frame.opcode is not Opcode.PING:
+            else:
                 held.append(frame)
+        if self.state is not State.OPEN:
+            return
         if self._protocol.state is PROTOCOL_OPEN:
             for pong in self._protocol.data_to_send():
                 self.add(pong)
@@ -298,6 +300,10 @@ class Connection(Endpoint):
                     self._read(message)
             case Opcode.BINARY:
                 self.close(closing.BINARY, "text frames only")
+            case Opcode.PING:
+                # The library has the pong ready.
+                if self._inbox.is_ping_flood(self.hub.timers.time()):
+                    self.close(closing.ABUSE, f"more than {PINGS} pings in a second")
             case Opcode.PONG:
                 proved = self.pulse.pong(bytes(frame.data))
                 if proved:

@@ -7,6 +7,8 @@ from websockets.frames import Frame
 MAX_FRAGMENTS = 128
 BAD_FRAMES = 20
 BAD_FRAMES_SECONDS = 60.0
+PINGS = 20
+PINGS_SECONDS = 1.0
 
 
 class TooManyFragments(Exception):
@@ -16,11 +18,12 @@ class TooManyFragments(Exception):
 class Inbox:
     """The incoming half of one socket. The library has checked each frame, and that fragments are in order."""
 
-    __slots__ = ("_bad", "_fragments")
+    __slots__ = ("_bad", "_fragments", "_pings")
 
     def __init__(self) -> None:
         self._fragments: list[bytes] = []
         self._bad: deque[float] | None = None
+        self._pings: deque[float] | None = None
 
     def add(self, frame: Frame) -> bytes | None:
         """The message that is whole with this frame of it (RFC 6455 section 5.4). Raises TooManyFragments."""
@@ -41,6 +44,13 @@ class Inbox:
             self._bad = deque(maxlen=BAD_FRAMES)
         self._bad.append(now)
         return len(self._bad) == BAD_FRAMES and now - self._bad[0] <= BAD_FRAMES_SECONDS
+
+    def is_ping_flood(self, now: float) -> bool:
+        """Note a ping; whether it was one too many: each of them costs a pong."""
+        if self._pings is None:
+            self._pings = deque(maxlen=PINGS + 1)
+        self._pings.append(now)
+        return len(self._pings) > PINGS and now - self._pings[0] < PINGS_SECONDS
 
 
 def is_utf8(data: bytes) -> bool:

@@ -33,7 +33,7 @@ CLOSE_CODES: Final = {
     PROTOCOL_ERROR: Close("protocol_error", "the client broke the WebSocket protocol", "mend the client"),
     BINARY: Close("binary", "a binary frame", "send text"),
     NOT_UTF8: Close("not_utf8", "text that is not UTF-8", "don't send that frame again"),
-    ABUSE: Close("abuse", "too many bad frames in a minute", "wait a minute"),
+    ABUSE: Close("abuse", "too many bad frames in a minute, or too many pings in a second", "wait a minute"),
     TOO_BIG: Close("too_big", "a frame too large, or in too many fragments", "don't send that frame again"),
     NO_PONG: Close("broken", "no pong in time, or a bug in the server", "connect again, with since"),
     RESTART: Close(

@@ -16,6 +16,7 @@ from typing_extensions import is_typeddict
 from api.app import build
 from api.services import Services
 from beseda import config
+from hub.inbox import PINGS
 from hub.meter import FLOOD
 from protocol import closing, commands, entities, errors, operations
 from protocol.closing import CLOSE_CODES
@@ -244,6 +245,7 @@ def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells(
         "auth.login_attempts_per_minute": f"for one account: {attempts} at once, then {attempts} a minute;",
         "auth.address_attempts_per_minute": f"all accounts together: {tries} at once, then {tries} a minute;",
         "auth.registrations_per_minute": f"Registrations, successful or not: {registrations} at once,",
+        "PINGS": f"Pings from a client: {PINGS} a second;",
         "limits.backlog_bytes": f"Unsent backlog of a socket: {backlog} MiB,",
         "attachments.max_bytes": f"File: {defaults['attachments.max_bytes'] // 2**20} MiB;",
         "attachments.unsent_files": f"per user: {defaults['attachments.unsent_files']} files,",

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from hub import Connection
+from hub import Connection, inbox
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
 from tests.support.raw import PING, RawSocket, frame_bytes
@@ -114,7 +114,8 @@ async def test_a_client_that_ends_its_half_and_reads_nothing_is_let_go_of(make_h
     await house.until(lambda: connection.is_gone)
 
 
-async def test_pongs_count_in_the_backlog(make_house: MakeHouse) -> None:
+async def test_pongs_count_in_the_backlog(make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "PINGS", 10**6)  # else it would not come to that
     house = await make_house(backlog_bytes=50_000, close_seconds=0.1)
     ann = await house.person()
     client, connection = await slow(house, ann)

@@ -67,6 +67,16 @@ async def test_what_is_no_utf_8_closes_with_1007(house: House, payload: bytes) -
     await client.ended()
 
 
+async def test_more_than_20_pings_in_a_second_close_with_1008(house: House) -> None:
+    ann = await house.person()
+    client = await house.raw(ann)
+    await client.send(frame_bytes(PING, b"there?") * 19)
+    await client.settle()  # by one more
+    assert house.connection(ann).is_open
+    await client.send(frame_bytes(PING, b"there?") * 21)
+    assert (await client.until_close()).close_code == 1008
+
+
 async def test_what_is_no_utf_8_over_fragments_closes_with_1007(house: House) -> None:
     client = await open_one(house)
     await client.send_frame(TEXT, b'{"type": "\xc3', fin=False)

@@ -3,11 +3,20 @@
 import pytest
 from websockets.frames import Frame, Opcode
 
-from hub.inbox import BAD_FRAMES, BAD_FRAMES_SECONDS, MAX_FRAGMENTS, Inbox, TooManyFragments
+from hub.inbox import (
+    BAD_FRAMES,
+    BAD_FRAMES_SECONDS,
+    MAX_FRAGMENTS,
+    PINGS,
+    PINGS_SECONDS,
+    Inbox,
+    TooManyFragments,
+)
 
 
 def test_the_numbers_are_the_protocols() -> None:
     assert (MAX_FRAGMENTS, BAD_FRAMES, BAD_FRAMES_SECONDS) == (128, 20, 60.0)
+    assert (PINGS, PINGS_SECONDS) == (20, 1.0)
 
 
 def test_a_message_in_one_frame_is_whole() -> None:
@@ -51,3 +60,14 @@ def test_20_bad_frames_within_a_minute_are_abuse() -> None:
 def test_20_bad_frames_over_more_than_a_minute_are_none() -> None:
     inbox = Inbox()
     assert not any(inbox.is_abuse(1000.0 + 3.2 * number) for number in range(200))
+
+
+def test_20_pings_within_a_second_are_taken_and_no_more() -> None:
+    inbox = Inbox()
+    assert not any(inbox.is_ping_flood(1000.0 + number / 21) for number in range(20))
+    assert inbox.is_ping_flood(1000.99)
+
+
+def test_fewer_pings_a_second_may_go_on_for_ever() -> None:
+    inbox = Inbox()
+    assert not any(inbox.is_ping_flood(1000.0 + number * 0.0625) for number in range(1000))
