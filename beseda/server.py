@@ -263,6 +263,7 @@ def _hub_settings(config: Config) -> HubSettings:
         sockets_per_user=limits.sockets_per_user,
         frame_bytes=limits.frame_bytes,
         backlog_bytes=limits.backlog_bytes,
+        total_backlog_bytes=limits.total_backlog_bytes,
         live_members=limits.live_members,
         linger_seconds=config.presence.linger_seconds,
         receipt_seconds=config.receipts.interval_seconds,

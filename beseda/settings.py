@@ -169,6 +169,11 @@ class Limits(Section):
         ge=64 * KIB,
         description="What may wait unsent for a client that reads slowly, before its socket is closed.",
     )
+    total_backlog_bytes: int = Field(
+        default=256 * MIB,
+        ge=0,
+        description="The same for all of them together; past that the slowest are closed. 0 for no limit.",
+    )
     resume_events: int = Field(
         default=5000,
         ge=1,

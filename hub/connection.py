@@ -91,6 +91,12 @@ class Connection(Endpoint):
                 if SEND_EOF in self._protocol.data_to_send():
                     self._end()
 
+    def pause_writing(self) -> None:
+        """The client reads slower than we write."""
+        super().pause_writing()
+        if self.state is State.OPEN:
+            self.hub.backlogs.grew(self.backlog)
+
     def resume_writing(self) -> None:
         """The client caught up."""
         super().resume_writing()
@@ -151,8 +157,7 @@ class Connection(Endpoint):
         if self.state is not State.OPEN or self._transport.is_closing():
             self.pending.clear()
             return
-        if self.is_paused and self._transport.get_write_buffer_size() > self.hub.settings.backlog_bytes:
-            self.fall_behind()
+        if self.is_paused and not self._has_room():
             return
         if self.pulse.handed:
             self.pulse.beat(now)
@@ -330,6 +335,14 @@ class Connection(Endpoint):
             self.refuse(refusal, echo)
 
     # The end.
+
+    def _has_room(self) -> bool:
+        """Whether the client, which is behind, may be sent what is pending."""
+        if self.backlog > self.hub.settings.backlog_bytes:
+            self.fall_behind()
+        else:
+            self.hub.backlogs.grew(sum(map(len, self.pending)))
+        return self.state is State.OPEN
 
     def fall_behind(self) -> None:
         """The client reads too slowly: what waits is dropped, and it may come back for it."""

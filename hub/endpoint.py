@@ -87,6 +87,11 @@ class Endpoint(asyncio.Protocol):
         return self.state is State.OPEN
 
     @property
+    def backlog(self) -> int:
+        """How many bytes wait for the client to read on."""
+        return self._transport.get_write_buffer_size()
+
+    @property
     def is_gone(self) -> bool:
         """Whether the transport is gone."""
         return self.state is State.LOST

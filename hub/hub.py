@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from actions import messages, receipts, sending, sessions, users
 from actions.rules import Rules
 from hub import frames
+from hub.backlogs import Backlogs
 from hub.connection import Connection
 from hub.presence import Presence
 from hub.publisher import Publisher, announce, send
@@ -60,6 +61,7 @@ class Hub:
         self._dirty: list[Connection] = []
         self._flush_is_due = False
         self._wheel = Wheel(self.timers, settings.ping_seconds)
+        self.backlogs = Backlogs(settings.total_backlog_bytes, self._wheel)
         self._admitting = 0
         self._publisher = Publisher(self._registry, self._typing, self.timers, settings.receipt_seconds)
         self._resuming = Resuming(store, rules, self._registry, self.timers, settings.receipt_seconds)

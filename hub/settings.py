@@ -8,7 +8,7 @@ class Settings:
     """`sockets` in all and `sockets_per_user`, 0 for no limit; sizes in bytes, times in seconds.
 
     `origins` are those let in besides the server's own, `*` for any; `backlog_bytes` is what may wait unsent for
-    one socket; `live_members` is the most members
+    one socket, `total_backlog_bytes` for all of them together, 0 for no limit; `live_members` is the most members
     with which a conversation has presence, typing and receipts.
     """
 
@@ -19,6 +19,7 @@ class Settings:
     sockets_per_user: int
     frame_bytes: int
     backlog_bytes: int
+    total_backlog_bytes: int
     live_members: int
     linger_seconds: float
     receipt_seconds: float

@@ -224,6 +224,7 @@ def test_every_setting_stands_in_operations_with_its_default_in_the_order_of_the
 def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells() -> None:
     defaults = {f"{part}.{key}": field.default for part, key, field in config.settings()}
     backlog = defaults["limits.backlog_bytes"] // 2**20
+    backlogs = defaults["limits.total_backlog_bytes"] // 2**20
     attempts, tries = [defaults[f"auth.{name}_attempts_per_minute"] for name in ("login", "address")]
     registrations = defaults["auth.registrations_per_minute"]
     pages = [section(PROTOCOL, title) for title in ("Limits", "Rates", "Passwords and registrations")]
@@ -238,6 +239,7 @@ def test_the_settings_that_the_protocol_speaks_of_have_the_limits_that_it_tells(
         "limits.sockets_per_user": f"Sockets per user: {defaults['limits.sockets_per_user']};",
         "limits.sockets": f"Sockets in all: {defaults['limits.sockets']:,};",
         "limits.resume_events": f"Events in a replay: {defaults['limits.resume_events']:,};",
+        "limits.total_backlog_bytes": f"Unsent backlogs together: {backlogs} MiB;",
         "limits.messages_per_second": f"changes of conversations: {defaults['limits.messages_per_second']} a second,",
         "limits.message_burst": f" a second, {defaults['limits.message_burst']} at once;",
         "limits.requests_per_second": f"frames and requests: {defaults['limits.requests_per_second']} a second,",

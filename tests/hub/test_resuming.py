@@ -44,7 +44,8 @@ async def rename(house: House, person: Person, name: str) -> None:
         async def verify(self, encoded: str | None, password: str) -> bool: ...  # type: ignore[empty-body]
 
     command = UpdateProfile(username=name)
-    await profile.update(house.store, house.rules, Nothing(), house.hub.online, house.actor(person), command)
+    actor = house.actor(person)
+    await profile.update(house.store, house.rules, Nothing(), house.hub.online, actor, command, "")
 
 
 async def test_what_was_missed_comes_oldest_first_and_then_the_live_traffic(house: House) -> None:

@@ -52,6 +52,7 @@ SETTINGS = Settings(
     sockets_per_user=20,
     frame_bytes=65536,
     backlog_bytes=1024 * 1024,
+    total_backlog_bytes=256 * 1024 * 1024,
     live_members=256,
     linger_seconds=0.05,
     receipt_seconds=0.05,
