@@ -1,4 +1,4 @@
-"""What admins do over REST; `test_authorization.py` has what everybody else finds (docs/protocol.md section 1)."""
+"""What admins do over REST; `tests/test_authorization.py` has what others find (docs/protocol.md section 1)."""
 
 from actions.tokens import Tokens
 from beseda.keys import derive, signing_key
