@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks
 
 from protocol import operations
 from tests.support.described import rest_document
 from tests.support.files import fresh_url, presign, uploaded
+from tests.support.fuzz import bounded
 from tests.support.rest import Person, Rest
 from tests.support.server import ServerProcess
 
@@ -140,7 +140,7 @@ async def _login(server: ServerProcess, person: Person) -> Person:
 # The parameter only gives the test of each operation a name of its own, without which pytest-xdist runs one of them.
 @schema.parametrize()
 @pytest.mark.parametrize("by", ["ann"])
-@settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@bounded(EXAMPLES)
 def test_whatever_is_asked_is_answered_as_described(case: Case, world: World, by: str) -> None:
     world.ask(case)
     if world.find(case):

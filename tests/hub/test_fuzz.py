@@ -1,8 +1,8 @@
-"""Whatever a client sends: no 1011, no trace, and the server goes on."""
+"""Whatever a client sends: no 1011, no trace, nothing is left of it, and others notice nothing."""
 
 import asyncio
 import contextlib
-import json
+import gc
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
@@ -10,75 +10,55 @@ from typing import Any
 
 import pytest
 import uvloop
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hub import Connection
+from tests.support.fuzz import as_frame, bounded, cut, documents, fragmented, frames, mutated
 from tests.support.hub import House, open_house
-from tests.support.raw import BINARY, CLOSE, CONT, PING, PONG, TEXT, frame_bytes, upgrade_bytes
+from tests.support.raw import CLOSE, TEXT, frame_bytes, upgrade_bytes
 from tests.support.rest import Person
 
 ALLOWED = {1000, 1001, 1002, 1003, 1007, 1008, 1009, *range(3000, 5000)}
 """What may come back: what was wrong, or the echo of a valid code of the client's own."""
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(min_value=-(2**70), max_value=2**70)
-    | st.floats()
-    | st.text(max_size=20)
-    | st.sampled_from(["\0", "\ud800", "1", "x" * 70, "x" * 11_000, 1, 2, 2**53, True])
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
-names = ["temp_id", "conversation_id", "text", "attachments", "read", "message_id"]
-kinds = st.sampled_from(["send_message", "typing_start", "typing_stop", "read", "hello", "new_message"])
-plausible = st.fixed_dictionaries(
-    {"type": kinds},
-    optional={
-        "temp_id": st.text(min_size=1, max_size=8) | values,
-        "conversation_id": st.integers(1, 12) | values,
-        "message_id": st.integers(1, 12) | values,
-        "text": st.text(max_size=30) | values,
-        "attachments": st.lists(st.integers(1, 3), max_size=3) | values,
-        "read": st.booleans() | values,
-    },
-)
-objects = plausible | st.dictionaries(
-    st.sampled_from([*names, "type"]) | st.text(max_size=5), values, max_size=6
-)
-texts = (objects | values).map(
-    lambda value: frame_bytes(TEXT, json.dumps(value).encode("utf-8", "surrogatepass"))
-)
-frames = st.builds(
-    frame_bytes,
-    st.sampled_from([TEXT, BINARY, CONT, PING, PONG, CLOSE, TEXT, CONT]) | st.integers(0, 15),
-    st.binary(max_size=140) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")),
-    fin=st.booleans(),
-    rsv=st.sampled_from([0, 0, 0, 0, 1, 4]),
-    mask=st.sampled_from([True, True, True, False]),
-)
-segments = st.lists(st.lists(texts | texts | frames | st.binary(max_size=50), max_size=4), max_size=5)
-
-
 HEADERS = [
-    *("Host", "Origin", "Authorization", "Connection", "X-Forwarded-For", "X-Forwarded-Proto"),
+    *("Host", "Origin", "Authorization", "Connection", "Upgrade", "X-Forwarded-For", "X-Forwarded-Proto"),
     *("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"),
+    *("Content-Length", "Transfer-Encoding", "Cookie", "Expect"),
 ]
-bounded = settings(
-    max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
+HEADER_VALUES = [
+    *("Upgrade", "upgrade, keep-alive", "close", "h2c", "websocket, h2c", "null", "http://[", "*", "chunked"),
+    *("13", "8", "13, 8", "-1", "0", "5", "permessage-deflate; client_max_window_bits", ",", ";", '"', "="),
+    *(f"Bearer {'x' * 30}", "Bearer", "1.2.3.4, ::1", "100-continue", "x" * 9000, "AAAA", "\xff" * 24),
+]
+NUMBERS = [
+    "0",
+    "1",
+    "-1",
+    "+1",
+    "1.0",
+    "1e3",
+    "01",
+    "",
+    " ",
+    "x",
+    "\0",
+    "%00",
+    "%",
+    "%zz",
+    "9" * 5000,
+    "true",
+]
 
 
 class Target:
-    """A house that stands for all examples, and the loop that it lives on."""
+    """A house that stands for all examples, the loop that it lives on, and the honest sockets of two others."""
 
     def __init__(self, folder: Path) -> None:
         self.runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self.stack = contextlib.AsyncExitStack()
+        self.seen: set[int | str] = set()
         self.run(self.open(folder))
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -86,16 +66,19 @@ class Target:
 
     async def open(self, folder: Path) -> None:
         self.house: House = await self.stack.enter_async_context(open_house(folder, close_seconds=0.5))
-        self.ann, self.bob = await self.house.people("ann", "bob")
-        self.dialog = await self.house.dialog(self.ann, self.bob)
-        self.seen: set[int | str] = set()
+        self.eve, ann, bob = await self.house.people("eve", "ann", "bob")
+        self.dialog = await self.house.dialog(ann, bob)
+        self.group = await self.house.group(ann, bob, self.eve)
+        message = await self.house.post(ann, self.group, "hello")
+        self.ids = [self.group, self.group, self.group, self.dialog, message, 1, 2, 3, 999_999]
+        self.ann, self.bob = await self.house.connect(ann), await self.house.connect(bob)
 
-    async def throw(self, person: Person, reads: list[list[bytes]]) -> None:
+    async def throw(self, person: Person, segments: list[bytes]) -> None:
         """Send all this over a new socket, then close, and see how it ends."""
         with await self.house.raw(person) as client:
             with contextlib.suppress(ConnectionError):
-                for read in reads:
-                    await client.send(b"".join(read))
+                for segment in segments:
+                    await client.send(segment)
                     await asyncio.sleep(0)
                 await client.send(frame_bytes(CLOSE, b"\x03\xe8"))
                 client.shut_down()
@@ -105,18 +88,45 @@ class Target:
                 self.seen.add(close.close_code)
             told = [frame.json for frame in client.passed if frame.opcode == TEXT]
             self.seen.update(str(frame.get("code", frame["type"])) for frame in told)
+        await self.converse()
+
+    async def converse(self) -> None:
+        """The others notice nothing: what one says the other hears."""
+        said = await self.ann.say(self.dialog, "still there?")
+        await self.bob.next("new_message", where=lambda frame: frame["event_id"] == said["id"])
+        self.house.commits.clear()  # It would keep the senders' sockets.
+        for socket in (self.ann, self.bob):
+            kinds = {frame["type"] for frame in socket.take()}
+            # Eve is in the group, and may do all this.
+            expected = {
+                "new_message",
+                "online_status",
+                "typing",
+                "typing_stop",
+                "read",
+                "delivered",
+                "unread",
+            }
+            assert kinds <= expected | {"hello", "conversation_created"}
+            socket.received.clear()
+            socket.received.append({"type": "hello"})
 
     async def check(self) -> None:
-        """The server still does what it is for, and nobody's socket is left."""
+        """Nobody's socket is left but the honest ones, and then not even those."""
+        await self.house.until(lambda: len(self.house.state.connections) == 2, "that the server lets go")
+        await self.house.until(lambda: sockets_of(self.house) == 2, "that nothing of the others is left")
+        await self.ann.close()
+        await self.bob.close()
         await self.house.until(lambda: not self.house.state.connections, "that the server lets go")
-        sender, reader = await self.house.raw(self.ann), await self.house.raw(self.bob)
-        message = {"type": "send_message", "temp_id": f"check {id(sender)}", "text": "still there?"}
-        await sender.send_json({**message, "conversation_id": self.dialog})
-        await sender.text("message_sent")
-        await reader.text("new_message")
-        sender.close()
-        reader.close()
+        await self.house.gone(self.eve)
+        await self.house.until(lambda: sockets_of(self.house) == 0, "that nothing is left")
         await self.stack.aclose()
+
+
+def sockets_of(house: House) -> int:
+    """How many sockets of its are in memory, whoever holds them."""
+    gc.collect()
+    return sum(isinstance(thing, Connection) and thing.hub is house.hub for thing in gc.get_objects())
 
 
 @pytest.fixture
@@ -134,16 +144,51 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_no_frames_make_a_1011_or_a_trace(target: Target, caplog: pytest.LogCaptureFixture) -> None:
-    @bounded
-    @given(segments)
+    texts = mutated(target.ids) | mutated(target.ids) | documents
+    pieces = texts.map(as_frame) | fragmented(texts) | frames | st.binary(max_size=50)
+
+    @bounded(120)
+    @given(cut(pieces))
     # Refused without asking the database: what is asked of it may be answered to nobody, since all of them hang up.
-    @example([[frame_bytes(TEXT, b'{"type": "typing_start", "conversation_id": 999999}')]])
-    def throw(reads: list[list[bytes]]) -> None:
-        target.run(target.throw(target.ann, reads))
+    @example([frame_bytes(TEXT, b'{"type": "typing_start", "conversation_id": 999999}')])
+    def throw(segments: list[bytes]) -> None:
+        target.run(target.throw(target.eve, segments))
         assert errors(caplog) == []
 
     throw()
     assert {1000, 1002, "malformed", "invalid", "not_found", "unknown_type"} <= target.seen
+
+
+def test_no_known_frame_with_spoilt_fields_makes_a_1011_or_a_trace(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answered(payloads: list[bytes]) -> None:
+        """Nobody hangs up here, so that the store's answers come as well."""
+        with await target.house.raw(target.eve) as client:
+            for payload in payloads:
+                await client.send_frame(TEXT, payload)
+            await client.send_json({"type": "read", "conversation_id": 999_998, "message_id": 1})
+            while (frame := await client.frame()).opcode != CLOSE:
+                if frame.opcode == TEXT:
+                    target.seen.add(str(frame.json.get("code", frame.json["type"])))
+                    if frame.json.get("conversation_id") == 999_998:
+                        break
+            else:
+                assert frame.close_code in (1007, 1009)
+                target.seen.add(frame.close_code)
+        await target.converse()
+
+    @bounded(100)
+    @given(st.lists(mutated(target.ids), max_size=15))
+    @example([b'{"type": "typing_start", "conversation_id": 1, "text": "\xff"}'])
+    @example([b'{"type": "typing_start", "conversation_id": 1, "text": "%b"}' % (b"x" * 66_000)])
+    @example([b'{"type": "send_message", "conversation_id": %d, "temp_id": "x", "text": "x"}' % target.group])
+    def throw(payloads: list[bytes]) -> None:
+        target.run(answered(payloads))
+        assert errors(caplog) == []
+
+    throw()
+    assert {1007, 1009, "malformed", "invalid", "not_found", "message_sent"} <= target.seen
 
 
 def test_no_upgrade_makes_a_5xx_or_a_trace(target: Target, caplog: pytest.LogCaptureFixture) -> None:
@@ -152,34 +197,43 @@ def test_no_upgrade_makes_a_5xx_or_a_trace(target: Target, caplog: pytest.LogCap
     )
     headers = st.dictionaries(
         st.sampled_from(HEADERS),
-        text | st.sampled_from(["Upgrade", "null", "http://[", "13", f"Bearer {'x' * 30}", "1.2.3.4, ::1"]),
+        text | st.sampled_from(HEADER_VALUES) | st.sampled_from(HEADER_VALUES),
         max_size=4,
     )
-    target_text = text.map(lambda text: text.replace(" ", ""))
+    words = text.map(lambda text: text.replace(" ", ""))
+    tokens = st.just(target.eve.token) | words
+    # Signs of its own, so that what follows the token is looked at too.
+    parameters = st.lists(
+        st.builds(
+            "{}={}".format, st.sampled_from(["since", "log", "token", "x"]), st.sampled_from(NUMBERS) | words
+        ),
+        max_size=4,
+    ).map("&".join)
     urls = (
-        st.builds("/ws?{}".format, target_text)
-        | st.builds("/{}".format, target_text)
-        | st.builds("/ws?token={}".format, target_text)
-        | st.sampled_from(["*", "//[", "http://[", "/ws?%", "/ws#?token=1", f"/ws?token={target.ann.token}"])
+        st.builds("/ws?{}".format, words)
+        | st.builds("/{}".format, words)
+        | st.builds("/ws?token={}&{}".format, tokens, parameters.map(lambda text: text.replace(" ", "+")))
+        | st.sampled_from(["*", "//[", "http://[", "/ws?%", "/ws#?token=1", f"/ws?token={target.eve.token}"])
     )
     statuses = set()
 
-    async def ask(url: str, more: dict[str, str]) -> None:
+    async def ask(url: str, more: dict[str, str], method: str) -> None:
         with await target.house.dial() as client:
-            await client.send(upgrade_bytes(url, more))
+            await client.send(upgrade_bytes(url.replace("\0", "%00"), more, method=method))
             client.shut_down()
             try:
                 status = (await client.answer()).status
-            except AssertionError:
+            except (AssertionError, ConnectionError):
                 return  # an answer to a client that is gone by then
             assert status < 500
             statuses.add(status)
 
-    @bounded
-    @given(urls, headers)
-    def throw(url: str, more: dict[str, str]) -> None:
-        target.run(ask(url, more))
+    @bounded(150)
+    @given(urls, headers, st.sampled_from(["GET", "GET", "GET", "POST", "OPTIONS", "HEAD"]))
+    def throw(url: str, more: dict[str, str], method: str) -> None:
+        target.run(ask(url, more, method))
         assert errors(caplog) == []
 
     throw()
-    assert {400, 401, 404} <= statuses
+    target.run(target.converse())
+    assert {101, 400, 401, 404} <= statuses

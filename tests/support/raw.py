@@ -71,18 +71,30 @@ class Answer:
 
 
 def frame_bytes(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = True
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    rsv: int = 0,
+    mask: bool = True,
+    length: int = 7,
+    declared: int | None = None,
 ) -> bytes:
-    """A client's frame. `rsv` are the reserved bits, 0 to 7."""
+    """A client's frame.
+
+    `rsv` are the reserved bits, 0 to 7. The payload's length is written in at least `length` bits: 7, 16 or 64; it is
+    `declared` instead of what it is.
+    """
     head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
     masked = 0x80 if mask else 0
-    size = len(payload)
-    if size < 126:
+    size = len(payload) if declared is None else declared
+    if size < 126 and length == 7:
         head += bytes([masked | size])
-    elif size < 65536:
+    elif size < 65536 and length <= 16:
         head += struct.pack("!BH", masked | 126, size)
     else:
         head += struct.pack("!BQ", masked | 127, size)
+    size = len(payload)
     if not mask:
         return head + payload
     key = os.urandom(4)
@@ -261,6 +273,13 @@ class RawSocket:
         while await self._read():
             pass
         assert not self._buffer, f"{bytes(self._buffer[:100])!r} came after all that was expected"
+
+    async def all(self) -> bytes:
+        """All that comes until the connection is over, whichever way."""
+        with contextlib.suppress(ConnectionError):
+            while await self._read():
+                pass
+        return bytes(self._buffer)
 
     async def broken(self) -> None:
         """Read until the connection is over, whichever way."""
