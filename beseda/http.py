@@ -150,6 +150,7 @@ class HttpProtocol(HttpToolsProtocol):
             raise self._too_large()
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode("ascii")
+            self.scope["http_version"] = self.parser.get_http_version()
             return
         super().on_headers_complete()
         self._newest = self.cycle
@@ -174,6 +175,10 @@ class HttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     # Upgrades.
+
+    def _should_upgrade(self) -> bool:
+        # An upgrade within HTTP/1.0 is to be ignored (RFC 9110, section 7.8), and HTTP/2.0 is none of ours.
+        return self.scope["http_version"] == "1.1" and super()._should_upgrade()
 
     def _upgrade(self, rest: bytes) -> None:
         """The parser stopped behind a request that asks for another protocol; `rest` is what came after it."""
@@ -222,7 +227,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.data_received(self._head(kept) + rest)
 
     def _head(self, headers: list[tuple[bytes, bytes]]) -> bytes:
-        lines = [self.scope["method"].encode() + b" " + self.url + b" HTTP/1.1"]
+        version = b" HTTP/" + self.scope["http_version"].encode()
+        lines = [self.scope["method"].encode() + b" " + self.url + version]
         lines += [name + b": " + value for name, value in headers]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 

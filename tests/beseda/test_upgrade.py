@@ -38,6 +38,16 @@ async def test_an_upgrade_behind_an_unanswered_request_is_not_made(url: str) -> 
         await raw.ended()
 
 
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/2.0"])
+async def test_an_upgrade_within_another_version_of_http_is_ignored(url: str, version: bytes) -> None:
+    with await RawSocket.open(url) as raw:
+        await raw.send(upgrade_bytes("/ws").replace(b"HTTP/1.1", version))
+        answer = await raw.answer()
+        assert (answer.status, answer.problem["code"]) == (426, "upgrade_required")
+        if version == b"HTTP/1.0":
+            await raw.ended()
+
+
 @pytest.mark.parametrize("path", ["/", "/chats", "/ws/", "/wss", "/nothing"])
 async def test_an_upgrade_of_any_other_path_is_404(url: str, path: str) -> None:
     with await RawSocket.open(url) as raw:
