@@ -12,7 +12,7 @@ from websockets.server import ServerProtocol
 from actions.actor import Actor
 from hub import frames, handshake
 from hub.endpoint import Endpoint, State
-from hub.inbox import BAD_FRAMES, MAX_FRAGMENTS, PINGS, Inbox, TooManyFragments, is_utf8
+from hub.inbox import BAD_FRAMES, MAX_CONTROL_BYTES, PINGS, Inbox, TooBig, is_utf8
 from hub.meter import FLOOD, Meter
 from hub.pulse import Pulse
 from hub.replay import Replay
@@ -64,7 +64,7 @@ class Connection(Endpoint):
         self._early = b""
         # The frames that wait for one that takes long; None while there is no such one.
         self._held: list[Frame] | None = None
-        self._inbox = Inbox()
+        self._inbox = Inbox(self.hub.settings.frame_bytes)
         self._meter = Meter(self.hub.rules.rates)
         self.actor = Actor(0, 0, self)
         self.pending: list[bytes] = []
@@ -125,9 +125,8 @@ class Connection(Endpoint):
     def open(self, greeting: list[bytes]) -> None:
         """The hub admitted the socket: complete the handshake, and send the first frames with it in one write."""
         # A fresh one: the handshake's would keep the request and its headers alive.
-        self._protocol = ServerProtocol(
-            state=PROTOCOL_OPEN, max_size=self.hub.settings.frame_bytes, logger=handshake.quiet
-        )
+        max_size = self.hub.settings.frame_bytes + MAX_CONTROL_BYTES
+        self._protocol = ServerProtocol(state=PROTOCOL_OPEN, max_size=max_size, logger=handshake.quiet)
         self.state = State.OPEN
         self._await_reading()
         for part in (self._response, *greeting):
@@ -298,8 +297,8 @@ class Connection(Endpoint):
             case Opcode.TEXT | Opcode.CONT:
                 try:
                     message = self._inbox.add(frame)
-                except TooManyFragments:
-                    self.close(closing.TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
+                except TooBig as error:
+                    self.close(closing.TOO_BIG, str(error))
                     return
                 if message is not None:
                     self._read(message)

@@ -5,34 +5,48 @@ from collections import deque
 from websockets.frames import Frame
 
 MAX_FRAGMENTS = 128
+MAX_CONTROL_BYTES = 125
+"""Of a ping, a pong or a close frame (RFC 6455 section 5.5)."""
+
 BAD_FRAMES = 20
 BAD_FRAMES_SECONDS = 60.0
 PINGS = 20
 PINGS_SECONDS = 1.0
 
 
-class TooManyFragments(Exception):
-    """One message came in more than `MAX_FRAGMENTS` pieces."""
+class TooBig(Exception):
+    """One message has too many bytes, or came in more than `MAX_FRAGMENTS` pieces: its text says which."""
 
 
 class Inbox:
-    """The incoming half of one socket. The library has checked each frame, and that fragments are in order."""
+    """The incoming half of one socket. The library has checked each frame, and that fragments are in order.
 
-    __slots__ = ("_bad", "_fragments", "_pings")
+    A message may have `most` bytes. The library would count a ping between its fragments as a part of it, and so has to
+    take `MAX_CONTROL_BYTES` more.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_bad", "_fragments", "_most", "_pings", "_size")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
         self._fragments: list[bytes] = []
         self._bad: deque[float] | None = None
         self._pings: deque[float] | None = None
 
     def add(self, frame: Frame) -> bytes | None:
-        """The message that is whole with this frame of it (RFC 6455 section 5.4). Raises TooManyFragments."""
+        """The message that is whole with this frame of it (RFC 6455 section 5.4). Raises TooBig."""
+        self._size += len(frame.data)
+        if self._size > self._most:
+            raise TooBig(f"more than {self._most} bytes")
+        if frame.fin:
+            self._size = 0
         if frame.fin and not self._fragments:
             return bytes(frame.data)
         self._fragments.append(bytes(frame.data))
         if len(self._fragments) > MAX_FRAGMENTS:
             # The library counts bytes only; a fragment costs far more than its byte.
-            raise TooManyFragments
+            raise TooBig(f"more than {MAX_FRAGMENTS} fragments")
         if not frame.fin:
             return None
         fragments, self._fragments = self._fragments, []

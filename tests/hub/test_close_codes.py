@@ -98,7 +98,9 @@ async def test_a_frame_of_64_kib_is_taken_and_one_byte_more_closes_with_1009(hou
     await client.send_frame(TEXT, b'"' + b"x" * (LIMIT - 2) + b'"')
     assert (await client.text("error"))["code"] == "invalid"
     await client.send_frame(TEXT, b'"' + b"x" * (LIMIT - 1) + b'"')
-    await closed_with(client, 1009)
+    assert (await client.until_close()).close_code == 1009
+    await client.send_close(1009)
+    await client.ended()
 
 
 async def test_the_limit_holds_for_all_fragments_of_a_message_together(make_house: MakeHouse) -> None:
@@ -109,7 +111,19 @@ async def test_the_limit_holds_for_all_fragments_of_a_message_together(make_hous
     assert (await client.text("error"))["code"] == "invalid"
     await client.send_frame(TEXT, b"x" * 500, fin=False)
     await client.send_frame(CONT, b"x" * 501, fin=False)
-    await closed_with(client, 1009)
+    assert (await client.until_close()).close_code == 1009
+    await client.send_close(1009)
+    await client.ended()
+
+
+async def test_control_frames_between_fragments_are_none_of_the_messages_bytes(house: House) -> None:
+    client = await open_one(house)
+    await client.send_frame(TEXT, b'"' + b"x" * (LIMIT - 2), fin=False)
+    await client.send_frame(PING, b"y" * 125)
+    assert await client.frame() == RawFrame(PONG, b"y" * 125)
+    await client.send_frame(PONG, b"y" * 125)
+    await client.send_frame(CONT, b'"')
+    assert (await client.text("error"))["code"] == "invalid"
 
 
 async def test_a_client_that_is_still_sending_its_huge_frame_gets_1009_and_no_reset(house: House) -> None:
