@@ -1,4 +1,4 @@
-"""Who may open a socket: requests in, answers out."""
+"""Who may open a socket: requests in, answers out. `rfc6455/test_opening.py` has what makes a handshake one."""
 
 import base64
 from dataclasses import replace
@@ -46,12 +46,6 @@ def test_a_handshake_is_answered_as_the_rfc_has_it() -> None:
     headers = dict(line.split(": ", 1) for line in lines)
     assert headers.pop("Date")
     assert headers == {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": ACCEPT}
-
-
-def test_extensions_and_subprotocols_are_not_taken_up() -> None:
-    headers = {"Sec-WebSocket-Extensions": "permessage-deflate", "Sec-WebSocket-Protocol": "chat"}
-    assert b"sec-websocket-extensions" not in accept(upgrade_bytes(TARGET, headers)).response.lower()
-    assert b"sec-websocket-protocol" not in accept(upgrade_bytes(TARGET, headers)).response.lower()
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -188,14 +182,8 @@ def test_with_tls_of_its_own_the_servers_origin_is_https() -> None:
         ({"Connection": "close"}, "upgrade_required"),
         ({"Upgrade": ""}, "upgrade_required"),
         ({"Upgrade": "h2c"}, "upgrade_required"),
-        ({"Sec-WebSocket-Version": "8"}, "upgrade_required"),
-        ({"Sec-WebSocket-Version": ""}, "malformed"),
-        ({"Sec-WebSocket-Key": ""}, "malformed"),
         ({"Sec-WebSocket-Key": "AAAA"}, "malformed"),
         ({"Sec-WebSocket-Key": "\xe4" * 24}, "malformed"),
-        ({"Sec-WebSocket-Key": base64.b64encode(b"x" * 17).decode()}, "malformed"),
-        ({"Content-Length": "5"}, "malformed"),
-        ({"Transfer-Encoding": "chunked"}, "malformed"),
         ({"Connection": "Upgrade, ,;;"}, "malformed"),
         ({"X": "\x01"}, "malformed"),
         ({"X": "x" * 9000}, "headers_too_large"),
@@ -204,10 +192,6 @@ def test_with_tls_of_its_own_the_servers_origin_is_https() -> None:
 )
 def test_what_is_no_handshake_is_refused(headers: dict[str, str], code: Code) -> None:
     refused(upgrade_bytes(TARGET, headers), code)
-
-
-def test_only_get_opens_a_socket() -> None:
-    refused(upgrade_bytes(TARGET, method="POST"), "method_not_allowed")
 
 
 def test_an_endless_url_is_refused() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
-from tests.support.raw import upgrade_bytes
 from tests.support.rest import Person
 
 
@@ -98,21 +97,6 @@ async def test_pages_of_the_servers_own_origin_are_let_in(house: House) -> None:
     assert answer.status == 101
 
 
-async def test_another_version_of_the_protocol_is_426(house: House) -> None:
-    client = await house.dial()
-    answer = await client.upgrade("/ws", {"Sec-WebSocket-Version": "8"})
-    assert answer.status == 426
-    assert answer.headers["upgrade"] == "websocket"
-    assert answer.headers["sec-websocket-version"] == "13"
-
-
-async def test_an_upgrade_without_a_key_is_400_and_by_post_405(house: House) -> None:
-    await refused(house, 400, "malformed", "/ws", {"Sec-WebSocket-Key": ""})
-    client = await house.dial()
-    answer = await client.upgrade("/ws", method="POST")
-    assert (answer.status, answer.headers["allow"]) == (405, "GET")
-
-
 @pytest.mark.transport
 @pytest.mark.parametrize(
     ("target", "headers"),
@@ -182,16 +166,6 @@ async def test_an_upgrade_that_is_looked_up_as_the_server_stops_is_503(house: Ho
 
     house.hub.admit = stopping  # type: ignore[method-assign]
     await refused(house, 503, "unavailable", f"/ws?token={ann.token}")
-
-
-async def test_a_request_that_trickles_in_opens_a_socket_too(house: House) -> None:
-    ann = await house.person()
-    client = await house.dial()
-    request = upgrade_bytes(f"/ws?token={ann.token}")
-    for start in range(0, len(request), 50):
-        await client.send(request[start : start + 50])
-        await asyncio.sleep(0)
-    assert (await client.answer()).status == 101
 
 
 async def test_a_socket_after_other_requests_on_the_same_connection_is_let_in(house: House) -> None:
