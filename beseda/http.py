@@ -139,7 +139,10 @@ class HttpProtocol(HttpToolsProtocol):
             raise self._too_large()
 
     def on_headers_complete(self) -> None:
-        """A request's last header: it is served, unless the parser is about to stop at an upgrade."""
+        """A request's last header: it is served, unless the parser is about to stop at an upgrade.
+
+        It must have one Host, save in HTTP/1.0 (RFC 9112, section 3.2).
+        """
         self._stage = Stage.BODY
         self._body_received = self._body_total = self._framing = self._since_body = 0
         self._unwatch()
@@ -148,6 +151,10 @@ class HttpProtocol(HttpToolsProtocol):
         )
         if self._header_received > self.header_bytes:
             raise self._too_large()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            # Whoever forwards it may take another one for it than we do.
+            raise Refused("malformed", "A request names its host once.")
         if self.parser.should_upgrade():
             self.scope["method"] = self.parser.get_method().decode("ascii")
             self.scope["http_version"] = self.parser.get_http_version()

@@ -37,6 +37,10 @@ def refused(answer: Answer, status: int, code: str) -> None:
         b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
         b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nA\0: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -47,6 +51,14 @@ async def test_what_is_no_http_is_malformed_and_the_connection_ends(url: str, ga
         await raw.send(garbage)
         refused(await raw.answer(), 400, "malformed")
         await raw.ended()
+
+
+@pytest.mark.parametrize("host", [b"Host: \r\n", b"Host: anything/at all\r\n", b""])
+async def test_which_host_is_named_is_no_concern_and_http_1_0_need_not(url: str, host: bytes) -> None:
+    version = b"1.1" if host else b"1.0"
+    with await RawSocket.open(url) as raw:
+        await raw.send(b"GET /healthz HTTP/" + version + b"\r\n" + host + b"\r\n")
+        assert (await raw.answer()).status == 200
 
 
 async def test_a_body_that_breaks_the_rules_of_chunks_is_malformed(url: str) -> None:

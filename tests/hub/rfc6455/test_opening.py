@@ -66,6 +66,8 @@ MALFORMED: dict[str, Headers] = {
     "a long key": {"Sec-WebSocket-Key": base64.b64encode(b"x" * 17).decode()},
     "a key that is no base64": {"Sec-WebSocket-Key": "x" * 23 + "!"},
     "two keys": {"Sec-WebSocket-Key": f"{KEY}\r\nSec-WebSocket-Key: {KEY}"},
+    "no host": {"Host": ""},
+    "two hosts": {"Host": "beseda.test\r\nHost: beseda.test"},
     "no version": {"Sec-WebSocket-Version": ""},
     "a body": {"Content-Length": "5"},
     "a body in chunks": {"Transfer-Encoding": "chunked"},

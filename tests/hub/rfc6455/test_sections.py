@@ -8,7 +8,7 @@ TABLE = """
     4.2.1   HTTP/1.1                                    beseda/test_upgrade: another_version_of_http_is_ignored
     4.2.1   `websocket`, `Upgrade`, whatever the case   test_what_is_a_handshake_is_accepted
     4.2.1   a request for anything else is none         test_a_request_that_asks_for_no_websocket
-    4.2.1   a key of 16 bytes, once; a version          test_what_is_no_handshake_is_400
+    4.2.1   a host, a key of 16 bytes, a version: once  test_what_is_no_handshake_is_400
     4.2.1   an origin that may                          hub/test_handshake: pages_of_any_other_origin
     4.2.2   Sec-WebSocket-Accept                        test_the_answer_proves_that_the_key_was_read
     4.2.2   another version: told which                 test_another_version_is_426
