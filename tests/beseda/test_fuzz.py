@@ -100,9 +100,13 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_no_bytes_make_a_5xx_or_a_trace(target: Target, caplog: pytest.LogCaptureFixture) -> None:
-    @bounded(200)
+    @bounded(150)
     @given(cut(requests() | requests() | requests() | st.binary(max_size=50), most=4))
+    # One of each kind, whatever hypothesis comes upon.
     @example([GET, GET + GET])
+    @example([GET.replace(b"/healthz", b"/chats"), GET.replace(b"/healthz", b"/nothing")])
+    @example([GET.replace(b"GET", b"PUT")])
+    @example([b"garbage\r\n\r\n"])
     @example([b"GET /" + b"x" * 3000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"])
     def throw(segments: list[bytes]) -> None:
         target.run(target.throw(segments))
