@@ -127,7 +127,7 @@ def _has_body(request: Request) -> bool:
 
 async def _read(request: Request, most: int) -> bytes:
     """The body, never more than `most` bytes of it in memory."""
-    refusal = Refused("too_large", f"The body may have {most} bytes at most.")
+    refusal = Refused("too_large", f"The body may have {most} bytes at most (limits.body_bytes).")
     if (declared_length(request) or 0) > most:
         raise refusal
     data = bytearray()

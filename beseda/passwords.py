@@ -40,7 +40,8 @@ class PasswordPool:
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._room == 0:
-            raise Refused("unavailable", "Too many passwords wait to be checked.", retry_after=RETRY_AFTER)
+            detail = "Too many passwords wait to be checked (auth.hash_concurrency)."
+            raise Refused("unavailable", detail, retry_after=RETRY_AFTER)
         self._room -= 1
         try:
             return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))

@@ -33,5 +33,5 @@ class Backlogs:
             if total <= self._limit:
                 break
             total -= connection.backlog
-            connection.fall_behind()
+            connection.fall_behind(f"{self._limit} bytes wait for all (limits.total_backlog_bytes)")
         self._room = max(self._limit - total, self._limit // SLACK)

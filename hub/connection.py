@@ -169,7 +169,7 @@ class Connection(Endpoint):
             return
         self.add(frames.error(refusal, echo))
         if self._meter.is_flood:
-            self.close(closing.FLOODING, f"{FLOOD} frames in a row past the rate")
+            self.close(closing.FLOODING, f"{FLOOD} frames in a row were rate_limited")
         elif refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
             self.close(closing.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
 
@@ -338,15 +338,15 @@ class Connection(Endpoint):
     def _has_room(self) -> bool:
         """Whether the client, which is behind, may be sent what is pending."""
         if self.backlog > self.hub.settings.backlog_bytes:
-            self.fall_behind()
+            self.fall_behind(f"{self.hub.settings.backlog_bytes} bytes wait (limits.backlog_bytes)")
         else:
             self.hub.backlogs.grew(sum(map(len, self.pending)))
         return self.state is State.OPEN
 
-    def fall_behind(self) -> None:
+    def fall_behind(self, why: str) -> None:
         """The client reads too slowly: what waits is dropped, and it may come back for it."""
         self.pending.clear()
-        self.close(closing.TOO_SLOW, "the client reads too slowly")
+        self.close(closing.TOO_SLOW, f"the client reads too slowly: {why}")
 
     def left(self) -> None:
         """Frames reach the client no more."""

@@ -108,11 +108,12 @@ class Endpoint(asyncio.Protocol):
     def _await_reading(self) -> None:
         """Give a client that doesn't read its time, if the socket is open."""
         if self.is_paused and self.state is State.OPEN:
-            self._timer = self._timers.call_later(self._settings.stuck_seconds, self.fall_behind)
+            seconds = self._settings.stuck_seconds
+            self._timer = self._timers.call_later(seconds, self.fall_behind, f"stuck for {seconds:g} s")
 
     # What a socket adds.
 
-    def fall_behind(self) -> None:
+    def fall_behind(self, why: str) -> None:
         """The client has not read for too long, or too much waits for it."""
         raise NotImplementedError
 

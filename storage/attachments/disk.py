@@ -83,7 +83,8 @@ class Incoming:
 
 def storage_low() -> Refused:
     """The refusal of an upload for which the disk has no room."""
-    return Refused("storage_low", "There is no room for files at the moment.", retry_after=RETRY_AFTER)
+    detail = "There is no room for files at the moment (attachments.min_free_bytes)."
+    return Refused("storage_low", detail, retry_after=RETRY_AFTER)
 
 
 def remove(path: Path) -> None:

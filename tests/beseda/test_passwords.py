@@ -76,6 +76,7 @@ async def test_whoever_comes_when_the_queue_is_full_is_told_to_come_back(
             await hashing
         assert refused.value.status == 503
         assert refused.value.retry_after == passwords.RETRY_AFTER
+        assert "(auth.hash_concurrency)" in refused.value.detail
     assert time.monotonic() - started < 10, "the refusal had to wait itself"
     gate.is_open.set()
     assert await asyncio.gather(*waiting) == [str(number) for number in range(2 + MAX_WAITING)]

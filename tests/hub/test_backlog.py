@@ -42,6 +42,7 @@ async def test_past_the_backlog_a_slow_reader_is_closed_with_4008_and_others_do_
     assert 100_000 < most < 130_000
     close = await client.until_close()
     assert close.close_code == 4008
+    assert close.payload[2:].endswith(b"(limits.backlog_bytes)")
     assert 5 < len([frame for frame in client.passed if frame.opcode == 1]) < 30
     await client.send_close(4008)
     await client.ended()

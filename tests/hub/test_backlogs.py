@@ -20,7 +20,8 @@ class Reader:
         self.backlog = backlog
         self.is_closed = False
 
-    def fall_behind(self) -> None:
+    def fall_behind(self, why: str) -> None:
+        assert "limits.total_backlog_bytes" in why
         self.is_closed = True
 
 
@@ -106,6 +107,8 @@ async def test_of_slow_readers_the_slowest_is_closed_with_4008_and_others_do_not
     assert not most.is_open
     assert less.is_open
     assert less.is_paused
-    assert (await client.until_close()).close_code == 4008
+    close = await client.until_close()
+    assert close.close_code == 4008
+    assert close.payload[2:].endswith(b"(limits.total_backlog_bytes)")
     await good.settle()
     assert len(good.take("new_message")) > 20

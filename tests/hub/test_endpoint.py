@@ -45,7 +45,7 @@ class Plain(Endpoint):
         self.connection_made(cast(asyncio.Transport, transport))
         self.state = State.OPEN
 
-    def fall_behind(self) -> None:
+    def fall_behind(self, why: str) -> None:
         self.told.append("fall behind")
 
     def left(self) -> None:
