@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import aiosqlite
 
@@ -23,6 +24,14 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Done = Callable[[Outcome], None]
 Publisher = Callable[[Sequence[Fact]], None]
+
+
+class Waiting(NamedTuple):
+    """A unit of work that is to be committed, since when (monotonic, seconds), and whom to tell its outcome."""
+
+    unit: Unit
+    done: Done
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ class Store:
         self._writer = Writer(writer.db, clock)
         self._readers = [(reader, [0]) for reader in readers]
         self._clock = clock
-        self._waiting: list[tuple[Unit, Done]] = []
+        self._waiting: list[Waiting] = []
         self._committing: asyncio.Task[None] | None = None
         self.publish: Publisher = lambda facts: None
         """Is handed the facts of every commit, in commit order, before anyone's answer. Must not raise."""
@@ -85,13 +94,14 @@ class Store:
         """Is told when the disk can no longer be trusted; nothing is acknowledged from then on."""
         self._fatal: Exception | None = None
         self._deadline: float | None = None
+        self._busy_seconds = database.BUSY_SECONDS
 
     def submit(self, unit: Unit, done: Done) -> None:
         """Queue a unit of work; `done` gets its outcome after its facts were published. Never blocks."""
         if self._fatal is not None or self._is_over() or len(self._waiting) >= self.settings.max_waiting:
             asyncio.get_running_loop().call_soon(done, Outcome(error=unavailable()))
             return
-        self._waiting.append((unit, done))
+        self._waiting.append(Waiting(unit, done, time.monotonic()))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
 
@@ -167,17 +177,23 @@ class Store:
 
     # What runs on the writer's thread.
 
-    def _write(self, units: Sequence[Unit]) -> Batch:
-        self._limit_waiting()
+    def _write(self, units: Sequence[Unit], since: float) -> Batch:
+        self._limit_waiting(since)
         return self._writer.commit(units)
 
     def _fold(self) -> None:
-        self._limit_waiting()
+        self._limit_waiting(time.monotonic())
         self._writer_thread.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _limit_waiting(self) -> None:
+    def _limit_waiting(self, since: float) -> None:
+        """Wait for another process's lock until `BUSY_SECONDS` after `since`, and no longer than may be."""
+        until = since + database.BUSY_SECONDS
         if self._deadline is not None:
-            left = min(max(self._deadline - time.monotonic(), 0), database.BUSY_SECONDS)
+            until = min(until, self._deadline)
+        # In tenths: what came just now needs no statement of its own.
+        left = max(math.ceil((until - time.monotonic()) * 10), 0) / 10
+        if left != self._busy_seconds:
+            self._busy_seconds = left
             self._writer_thread.db.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
 
     # What runs on the loop.
@@ -190,20 +206,21 @@ class Store:
             while self._waiting:
                 size = self.settings.max_batch
                 taken, self._waiting = self._waiting[:size], self._waiting[size:]
-                self._conclude(taken, await self._commit([unit for unit, _ in taken]))
+                # What has waited behind a lock already, for another batch, waits for it no longer than the rest.
+                self._conclude(taken, await self._commit([one.unit for one in taken], taken[-1].since))
         finally:
             self._committing = None
 
-    async def _commit(self, units: Sequence[Unit]) -> Batch:
+    async def _commit(self, units: Sequence[Unit], since: float) -> Batch:
         if self._fatal is None and not self._is_over():
             try:
-                return await self._writer_thread.run(lambda: self._write(units))
+                return await self._writer_thread.run(lambda: self._write(units, since))
             except Exception:
                 # The store is closed, or not even a ROLLBACK was possible. Whoever waits must hear of it.
                 logger.exception("A batch of %d units was not committed", len(units))
         return Batch([Outcome(error=unavailable()) for _ in units])
 
-    def _conclude(self, taken: list[tuple[Unit, Done]], batch: Batch) -> None:
+    def _conclude(self, taken: list[Waiting], batch: Batch) -> None:
         if batch.fatal is not None:
             self._fatal = batch.fatal
             self.on_fatal(batch.fatal)
@@ -211,7 +228,7 @@ class Store:
             self.publish(batch.facts)
         except Exception:
             logger.exception("A commit's facts were not all told")
-        for (_, done), outcome in zip(taken, batch.outcomes, strict=True):
+        for (_, done, _), outcome in zip(taken, batch.outcomes, strict=True):
             if outcome.error is not None and not isinstance(outcome.error, Refused):
                 logger.error("A unit of work failed", exc_info=outcome.error)
             try:

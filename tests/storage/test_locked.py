@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -99,3 +100,23 @@ async def test_a_lock_that_is_let_go_in_time_costs_only_the_wait(tmp_path: Path,
             assert not writing.done()
             await let_go(holder)
             assert await writing == 1
+
+
+async def test_whoever_waits_behind_others_for_a_lock_waits_no_longer_than_they_do(
+    tmp_path: Path, hold: Hold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.5)
+    async with open_house(tmp_path, max_batch=2) as house:
+        holder, began = hold("BEGIN IMMEDIATE"), time.monotonic()
+        writing = [asyncio.create_task(house.write(keep(number))) for number in range(40)]
+        for task in writing:
+            assert (await refusal(task)).code == "unavailable"
+        assert 0.5 <= time.monotonic() - began < 5  # and not twenty times as long
+        # Who comes then has all the time again.
+        monkeypatch.setattr(database, "BUSY_SECONDS", 20.0)
+        late = asyncio.create_task(house.write(keep(40)))
+        await asyncio.sleep(0.1)
+        assert not late.done()
+        await let_go(holder)
+        assert await late == 40
+        assert told(house.news()) == [40]
