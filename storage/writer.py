@@ -103,9 +103,10 @@ class Writer:
                 return self._attempt(units, savepoints=True)
         except (sqlite3.Error, _TransactionLost) as error:
             cause = (isinstance(error, _TransactionLost) and error.__cause__) or error
-            logger.error("A batch of %d units was not committed: %s", len(units), cause)
-            self._roll_back()
             fatal = cause if isinstance(cause, sqlite3.Error) and result_code(cause) in _FAIL_STOP else None
+            if fatal is None:  # otherwise whoever stops the server says why
+                logger.error("A batch of %d units was not committed: %s", len(units), cause)
+            self._roll_back()
             return Batch([Outcome(error=unavailable()) for _ in units], fatal=fatal)
 
     def _attempt(self, units: Sequence[Unit], *, savepoints: bool) -> Batch:
