@@ -5,13 +5,13 @@ import contextlib
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from beseda import server
 from tests.beseda.inside import settings
+from tests.support.faults import locked
 from tests.support.fixtures import Connect, StartServer
 from tests.support.raw import RawSocket, upgrade_bytes
 from tests.support.rest import Person, Rest
@@ -38,28 +38,6 @@ async def until_it_takes_no_more(server: ServerProcess) -> None:
             except ConnectionError:
                 return
             await asyncio.sleep(0.02)
-
-
-LOCK = """
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1], isolation_level=None)
-db.execute("BEGIN IMMEDIATE")
-print("held", flush=True)
-sys.stdin.readline()
-"""
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another process holds the database's lock meanwhile."""
-    command = [sys.executable, "-c", LOCK, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        try:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "held\n"
-            yield
-        finally:
-            holder.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -141,7 +119,7 @@ async def test_a_database_that_another_process_has_locked_holds_the_server_up_no
         dialog = await rest.dialog(ann, bob)
         socket = await connect(ann)
         told = await socket.say(dialog, "before")
-        with locked(process.data_dir / "beseda.db"):
+        with locked(process):
             temp_id = await socket.send_message(dialog, "meanwhile")
             request = asyncio.create_task(
                 rest.post(f"/chats/{dialog}/messages", {"text": "meanwhile"}, by=ann)

@@ -53,8 +53,9 @@ class ServerFailed(AssertionError):
 class ServerProcess:
     """One server on one data folder; it may be stopped or killed and started again.
 
-    `settings` are named as in the file ("limits.frame_bytes") and go through the environment. With `has_rates` people
-    may do as much in a time as on a server with its defaults; otherwise without limit.
+    `settings` are named as in the file ("limits.frame_bytes") and go through the environment, to which `environment`
+    adds what is no setting. With `has_rates` people may do as much in a time as on a server with its defaults; otherwise
+    without limit. `module`, if one is named, is run in the place of `beseda`.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class ServerProcess:
         config: Path | None = None,
         genuine: bool = False,
         has_rates: bool = False,
+        environment: Mapping[str, str] | None = None,
+        module: str = "",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir or folder / "data"
@@ -78,7 +81,8 @@ class ServerProcess:
         """Set by tests that make the server fail on purpose: a trace in its output is then no bug."""
         self._settings = {**({} if has_rates else UNLIMITED), **(settings or {})}
         self._config = config
-        self._program = "beseda" if genuine else "tests.support.cheap"
+        self._more_environment = dict(environment or {})
+        self._program = module or ("beseda" if genuine else "tests.support.cheap")
         self._stdout = folder / "stdout.txt"
         self._stderr = folder / "stderr.txt"
         self._process: subprocess.Popen[bytes] | None = None
@@ -199,7 +203,8 @@ class ServerProcess:
     def _environment(self) -> dict[str, str]:
         # Nothing of the developer's own settings may reach the tests; all else is needed (coverage, PATH).
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BESEDA_")}
-        return inherited | {variable(name): _text(value) for name, value in self._settings.items()}
+        settings = {variable(name): _text(value) for name, value in self._settings.items()}
+        return inherited | self._more_environment | settings
 
     def _failure(self, reason: str) -> ServerFailed:
         return ServerFailed(f"{reason}; its output:\n{self.output() or '(nothing)'}")

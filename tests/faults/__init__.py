@@ -1,0 +1,1 @@
+"""What the server owes under faults (the real thing, in a real server process)."""
