@@ -203,12 +203,16 @@ class Socket:
         return "the last frames were " + json.dumps(self.received[-5:])
 
 
-async def open_socket(person: Person, *, token: str | None = None, **query: Any) -> Socket:
+async def open_socket(
+    person: Person, *, token: str | None = None, ws_url: str | None = None, **query: Any
+) -> Socket:
     """Connect, and wait for `hello`. `token` for another than the person's own; `query` is added to the URL.
+
+    `ws_url` is another way to the server than its own.
 
     Raises websockets' InvalidStatus where the handshake is refused.
     """
-    url = person.server.ws_url + "?" + urlencode({"token": token or person.token, **query})
+    url = (ws_url or person.server.ws_url) + "?" + urlencode({"token": token or person.token, **query})
     connection = await connect(
         url, open_timeout=TIMEOUT, close_timeout=5, max_size=None, max_queue=None, proxy=None
     )

@@ -1,0 +1,23 @@
+"""`beseda serve`, with pings so often that a test can wait for them: `python -m tests.faults.impatient serve`.
+
+That the usual times add up to less than what is promised is held by test_half_open.py.
+"""
+
+from dataclasses import replace
+
+from beseda import cli, server
+from beseda.settings import Config
+from hub import Settings
+
+PING_SECONDS = 1.0
+
+_usual = server._hub_settings
+
+
+def _impatient(config: Config) -> Settings:
+    return replace(_usual(config), ping_seconds=PING_SECONDS)
+
+
+if __name__ == "__main__":
+    server._hub_settings = _impatient
+    cli.main()
