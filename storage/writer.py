@@ -8,10 +8,12 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from protocol.errors import Refused
 from protocol.events import Fact
+from storage import room
 from storage.transaction import Transaction, Unit
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,9 @@ _DATABASE_FAILURES = frozenset(
 
 _FAIL_STOP = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """After these nothing that was written can be trusted to be on the disk."""
+
+_WANTS_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""What SQLite also calls it where there is no room: of all the system's ways to say so it knows only ENOSPC."""
 
 
 def result_code(error: sqlite3.Error) -> int:
@@ -103,7 +108,7 @@ class Writer:
                 return self._attempt(units, savepoints=True)
         except (sqlite3.Error, _TransactionLost) as error:
             cause = (isinstance(error, _TransactionLost) and error.__cause__) or error
-            fatal = cause if isinstance(cause, sqlite3.Error) and result_code(cause) in _FAIL_STOP else None
+            fatal = cause if isinstance(cause, Exception) and self._is_fatal(cause) else None
             if fatal is None:  # otherwise whoever stops the server says why
                 logger.error("A batch of %d units was not committed: %s", len(units), cause)
             self._roll_back()
@@ -144,6 +149,13 @@ class Writer:
         if savepoint:
             self._db.execute("RELEASE unit")
         return Outcome(result)
+
+    def _is_fatal(self, error: Exception) -> bool:
+        if not isinstance(error, sqlite3.Error) or result_code(error) not in _FAIL_STOP:
+            return False
+        if error.sqlite_errorcode not in _WANTS_ROOM:
+            return True
+        return room.is_left_beside(Path(self._db.execute("PRAGMA database_list").fetchone()[2]))
 
     def _roll_back(self) -> None:
         # On a full disk or a failed fsync SQLite has done it already, and a second ROLLBACK would raise.

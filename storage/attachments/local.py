@@ -8,7 +8,6 @@ which row to ask. A key's bytes never change: a repeated upload gets a key of it
 """
 
 import contextlib
-import errno
 import logging
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from protocol.errors import Refused
+from storage import room
 from storage.attachments import disk
 from storage.attachments.turns import Turns, overtaken
 
@@ -30,7 +30,6 @@ HEAD = 512
 """So many of a file's first bytes tell what it is."""
 
 _NAME = re.compile(r"([1-9][0-9]{0,15})-[0-9a-f]{32}")
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Received(NamedTuple):
@@ -209,7 +208,7 @@ def too_large(max_bytes: int) -> Refused:
 
 
 def _refusal(error: OSError) -> Refused:
-    if error.errno in _FULL:
+    if error.errno in room.FULL:
         return disk.storage_low()
     logger.error("The attachments' folder failed: %s", error)
     return Refused("unavailable", "Files can't be served at the moment.", retry_after=1)

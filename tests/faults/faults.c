@@ -24,7 +24,7 @@
 struct control {
 	volatile int64_t clock_offset; /* nanoseconds that the wall clock is ahead */
 	volatile int64_t fail_syncs;   /* 1: syncing the write-ahead log fails with EIO */
-	volatile int64_t is_full;      /* 1: no file of the database grows: ENOSPC */
+	volatile int64_t is_full;      /* the errno with which no file of the database grows; 0: they do */
 	volatile int64_t kill_at;      /* n > 0: SIGKILL in place of the n-th write to the database's files */
 	volatile int64_t writes;       /* how many there were */
 	volatile int64_t failed;       /* how many calls were made to fail */
@@ -90,7 +90,7 @@ static int to_database(int fd, const void *data, size_t size, off_t end) {
 	if (__sync_add_and_fetch(&control->writes, 1) == control->kill_at) kill(getpid(), SIGKILL);
 	if (control->is_full && fstat(fd, &about) == 0 && end > about.st_size) {
 		__sync_add_and_fetch(&control->failed, 1);
-		errno = ENOSPC;
+		errno = (int)control->is_full;
 		return 1;
 	}
 	if (is_file(fd, "/beseda.db-wal")) {

@@ -1,6 +1,7 @@
 """A disk that fills under a running server, and has room again."""
 
 import asyncio
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -118,16 +119,17 @@ async def test_a_disk_that_is_full_refuses_what_is_sent_and_nothing_else_and_hea
 
 
 @pytest.mark.gate
-async def test_a_disk_that_refuses_to_let_the_database_grow_is_a_full_one(
-    make_scene: MakeScene, connect: Connect, faults: Faults
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT], ids=["full", "past its quota"])
+async def test_a_disk_that_lets_the_database_grow_no_more_is_a_full_one(
+    make_scene: MakeScene, connect: Connect, faults: Faults, error: int
 ) -> None:
     scene = make_scene(2, [[0, 1]], faults=faults)
     async with Rest(scene.server.start()) as rest:
         house = await moved_in(scene, rest, connect)
-        faults.fill_disk()
+        faults.fill_disk(error)
         await house.check_while_full()
         refused(await rest.get("/readyz"), 503, "unavailable")
         assert faults.failed > 3
-        faults.fill_disk(False)
+        faults.make_room()
         await asyncio.sleep(1)  # for so long an answer of /readyz is good
         await house.check_after_healing()

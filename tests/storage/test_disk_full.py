@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from protocol.errors import Refused
-from storage import Transaction, database
+from storage import Transaction, database, room
 from storage.transaction import Unit
 from tests.support.store import House, keep, kept, open_house, told
 
@@ -120,3 +120,10 @@ async def test_a_small_disk_that_really_fills_loses_nothing_and_heals(small_disk
     assert kept(with_all) == [1, 2, 3, 4]
     assert with_all.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     with_all.close()
+
+
+def test_a_small_disk_has_no_room_left_and_a_usual_one_has(small_disk: Path, tmp_path: Path) -> None:
+    for folder, has_room in ((small_disk, False), (tmp_path, True)):
+        before = list(folder.iterdir())
+        assert room.is_left_beside(folder / database.FILE_NAME) is has_room
+        assert list(folder.iterdir()) == before

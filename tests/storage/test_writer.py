@@ -11,7 +11,7 @@ import pytest
 
 from protocol.errors import Refused
 from protocol.events import SessionEnded
-from storage import Transaction, database
+from storage import Transaction, database, room
 from storage.transaction import Unit
 from storage.writer import Batch, Writer
 from tests.support.store import Clock, keep, kept, told
@@ -305,6 +305,20 @@ def test_when_the_database_fails_so_does_the_batch_and_only_an_untrustworthy_dis
     assert results(batch) == ["unavailable"] * 3
     assert (batch.facts, kept(db), db.in_transaction) == ([], [], False)
     assert (batch.fatal is not None) == is_fatal
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE])
+def test_a_disk_that_fails_to_write_and_has_no_room_is_only_full(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(room, "is_left_beside", asked.append)
+    error = sqlite3.OperationalError("told by the test")
+    error.sqlite_errorcode = code
+    batch = writer.commit([keep(1), raising(error, after_writing=True)])
+    assert results(batch) == ["unavailable"] * 2
+    assert batch.fatal is None
+    assert [path.name for path in asked] == [database.FILE_NAME]
 
 
 def test_a_disk_that_really_fails_to_write_is_fatal(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ library that is loaded into it (tests/faults/faults.c).
 """
 
 import contextlib
+import errno
 import mmap
 import shutil
 import struct
@@ -74,9 +75,13 @@ class Faults:
         """Have the disk fail to sync the write-ahead log (EIO)."""
         self._set("fail_syncs", fail)
 
-    def fill_disk(self, is_full: bool = True) -> None:
-        """Have no room for any file of the database to grow (ENOSPC)."""
-        self._set("is_full", is_full)
+    def fill_disk(self, error: int = errno.ENOSPC) -> None:
+        """Have no room for any file of the database to grow; `error` is how the system says so."""
+        self._set("is_full", error)
+
+    def make_room(self) -> None:
+        """Let them grow again."""
+        self._set("is_full", 0)
 
     def kill_at_write(self, number: int) -> None:
         """SIGKILL in place of this write to the database's files, counted from now."""
