@@ -19,7 +19,7 @@ from tests.support.server import ServerProcess
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
 
 SPARE = 10
-WINDOW_SECONDS = 2.0
+WINDOW_SECONDS = 1.5
 
 
 def open_files(server: ServerProcess) -> int:
@@ -72,7 +72,7 @@ async def test_without_descriptors_open_sockets_go_on_and_nothing_spins_and_it_r
                     numbers += 1
                 await asyncio.sleep(0.2)
             ratio = (cpu_seconds(server) - used) / (time.monotonic() - began)
-            assert numbers > 4
+            assert numbers > 2
             assert ratio < 0.5, "it spins"
             assert await is_let_in(server) is None
             # What needs a file of its own is refused, and what needs none is not.

@@ -1,6 +1,5 @@
 """A client whose cable is pulled out: nothing is closed, and nothing comes (docs/protocol.md section 6, "Limits")."""
 
-import asyncio
 import time
 from dataclasses import fields
 
@@ -8,7 +7,6 @@ from beseda.settings import Presence
 from hub import Settings
 from hub.wheel import SPOKES
 from tests.faults.conftest import MakeScene
-from tests.faults.impatient import PING_SECONDS
 from tests.support.fixtures import Connect
 from tests.support.rest import Rest
 from tests.support.socket import open_socket
@@ -30,8 +28,6 @@ async def test_a_half_open_connection_is_noticed_and_its_user_goes_offline_after
         await other.next("online_status", where=lambda frame: frame["online"])
         await other.say(chat, "are you there?")
         await socket.next("new_message")
-        await asyncio.sleep(2 * PING_SECONDS)  # as long as it answers it is there
-        assert other.take("online_status") == []
 
         wire.die()
         died = time.monotonic()

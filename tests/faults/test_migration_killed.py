@@ -72,11 +72,12 @@ async def test_however_often_a_migration_is_killed_the_next_start_is_whole(
     with ServerProcess(folder, LOAD_SETTINGS, environment=faults.environment) as server:
         # In the midst of it, and then ever closer to its end, which is where it writes what it has done.
         versions = []
-        for place in itertools.chain((20, 45), itertools.count(50, 4)):
+        for place in itertools.chain((20,), itertools.count(46, 5)):
             if is_started(server, faults, place):
                 break
             versions.append(looked_at(server.data_dir, tmp_path / f"copy{place}"))
-        assert versions[:2] == [1, 1], "there was nothing left to migrate"
+        assert len(versions) > 1
+        assert versions[0] == 1, "there was nothing left to migrate"
         assert versions == sorted(versions)
         person = Person(server, 1, "person1", "person1@x", "", tokens.issue_access(1, 1), "")
         async with Rest(server) as rest:
