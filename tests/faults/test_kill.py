@@ -114,6 +114,10 @@ async def test_no_acknowledged_message_is_lost_when_the_server_is_killed_at_rand
                 await asyncio.sleep(chance.random() * 0.02)
                 under_way.append(sum(len(outbox.unacknowledged) for outbox in outboxes) - before)
                 server.kill()
+            if chance.random() < 0.2:  # and once more, while it starts
+                server.launch()
+                await asyncio.sleep(chance.random())
+                server.kill()
             began = time.monotonic()
             server.restart()
             assert (await rest.get("/readyz")).status_code == 200
