@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from tests.support.faults import Faults, build_library
-from tests.support.load import LOAD_SETTINGS, crowd
+from tests.support.load import crowd
 from tests.support.rest import Person
 from tests.support.server import ServerProcess, Setting
 
@@ -56,7 +56,7 @@ def make_scene(tmp_path: Path) -> Iterator[MakeScene]:
         ) -> Scene:
             server = ServerProcess(
                 folder or tmp_path / "server",
-                LOAD_SETTINGS | dict(settings or {}),
+                settings,
                 environment=faults.environment if faults else None,
                 module=module,
             )

@@ -27,6 +27,7 @@ from tests.support.rest import Person, Rest, succeeded
 from tests.support.server import ServerProcess
 from tests.support.socket import Frame, open_socket
 
+# For what takes longer than three minutes: BESEDA_TEST_KILLS=100 pytest -s -o faulthandler_timeout=0 tests/faults
 KILLS = int(os.environ.get("BESEDA_TEST_KILLS", "10"))
 SEED = int(os.environ.get("BESEDA_TEST_SEED", "20261123"))
 

@@ -14,7 +14,6 @@ from beseda.keys import derive, signing_key
 from storage import database
 from storage.store import wall_clock
 from tests.support.faults import Faults
-from tests.support.load import LOAD_SETTINGS
 from tests.support.rest import Person, Rest
 from tests.support.server import ROOT, ServerFailed, ServerProcess
 
@@ -69,7 +68,7 @@ async def test_however_often_a_migration_is_killed_the_next_start_is_whole(
     folder.mkdir()
     build_old(folder / "data")
     tokens = Tokens(derive(signing_key(folder / "data"), "tokens"), 3600, 3600, wall_clock)
-    with ServerProcess(folder, LOAD_SETTINGS, environment=faults.environment) as server:
+    with ServerProcess(folder, environment=faults.environment) as server:
         # In the midst of it, and then ever closer to its end, which is where it writes what it has done.
         versions = []
         for place in itertools.chain((20,), itertools.count(46, 5)):

@@ -15,11 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.seed import seed
 from tests.support.rest import Json, Person, Rest, succeeded
-from tests.support.server import ServerProcess, Setting
+from tests.support.server import ServerProcess
 from tests.support.socket import Socket
-
-LOAD_SETTINGS: dict[str, Setting] = {}
-"""What a server under load is started with: no limit on what one user may send."""
 
 WINDOW = 16
 """Messages that a socket has under way: some of them are when the server dies."""

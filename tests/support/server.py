@@ -54,8 +54,8 @@ class ServerProcess:
     """One server on one data folder; it may be stopped or killed and started again.
 
     `settings` are named as in the file ("limits.frame_bytes") and go through the environment, to which `environment`
-    adds what is no setting. With `has_rates` people may do as much in a time as on a server with its defaults; otherwise
-    without limit. `module`, if one is named, is run in the place of `beseda`.
+    adds what is no setting. With `has_rates` people may do as much in a time as on a server with its defaults;
+    otherwise without limit. `module`, if one is named, is run in the place of `beseda`.
     """
 
     def __init__(
