@@ -95,8 +95,8 @@ async def test_the_bot_of_the_readme_answers(fresh_server: ServerProcess, tmp_pa
     async with Shell(ROOT, tmp_path / "tools", stand_ins=True) as reader, Rest(fresh_server) as rest:
         await reader.run(typed(register, fresh_server))
         login = {"email": "ann@example.org", "password": "correct horse"}
-        answer = succeeded(await rest.post("/auth/login", login))
-        ann = Person(fresh_server, 1, "ann", **login, token=answer["access_token"], refresh_token="")
+        tokens = succeeded(await rest.post("/auth/login", login))
+        ann = Person(fresh_server, 1, "ann", **login, token=tokens["access_token"], refresh_token="")
         bob = dataclasses.replace(ann, id=2)
         dialog = await rest.dialog(ann, bob)
         running = await asyncio.create_subprocess_exec(
@@ -110,6 +110,13 @@ async def test_the_bot_of_the_readme_answers(fresh_server: ServerProcess, tmp_pa
                 await rest.send(ann, dialog, "", attachments=[file])
                 answers = [await socket.next("new_message", where=_is_from_bob) for _ in range(2)]
                 assert [frame["message"]["text"] for frame in answers] == ["emit no evil", "?"]
+            fresh_server.port = int(fresh_server.base_url.rpartition(":")[2])
+            await asyncio.to_thread(fresh_server.kill)
+            await asyncio.to_thread(fresh_server.start)
+            async with await open_socket(ann) as socket:
+                await rest.send(ann, dialog, "reward")
+                answer = await socket.next("new_message", where=_is_from_bob)
+                assert answer["message"]["text"] == "drawer"
         finally:
             running.kill()
             await running.wait()

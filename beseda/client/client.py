@@ -2,12 +2,15 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from beseda.client import files
-from beseda.client.errors import LoggedOut
+from beseda.client import files, outbox
+from beseda.client.backoff import Timing
+from beseda.client.errors import LoggedOut, Rejected
 from beseda.client.files import Progress
+from beseda.client.live import Live
 from beseda.client.rest import Rest, Tokens
 from beseda.client.socket import Socket, open_socket
 from protocol.entities import (
@@ -103,13 +106,24 @@ class Client(Rest):
         )
         return found
 
-    async def all_conversations(self) -> AsyncIterator[ConversationView]:
-        """All of them, page by page."""
-        before: int | None = None
-        while page := await self.conversations(200, before):
-            for conversation in page:
-                yield conversation
-            before = page[-1]["event_id"]
+    async def all_conversations(self, since: int = 0) -> AsyncIterator[ConversationView]:
+        """All of them whose `event_id` is above `since`, page by page, each once."""
+        known: set[int] = set()
+        is_whole = False
+        while not is_whole:
+            # What moves to the front while the pages are fetched may be on none of them: it is looked for there.
+            is_whole, before, tip = True, None, since
+            while page := await self.conversations(200, before):
+                moved = [each for each in page if each["event_id"] > since]
+                for conversation in moved:
+                    if conversation["id"] not in known:
+                        known.add(conversation["id"])
+                        yield conversation
+                tip = max(tip, page[0]["event_id"])
+                if len(moved) < len(page) or len(page) < 200:
+                    break
+                is_whole, before = False, page[-1]["event_id"]
+            since = tip
 
     async def conversation(self, conversation_id: int) -> ConversationView:
         """One conversation."""
@@ -197,20 +211,62 @@ class Client(Rest):
 
     # The socket (section 6).
 
+    def live(
+        self,
+        *,
+        since: int | None = None,
+        log: str | None = None,
+        max_outbox: int = outbox.MAX_MESSAGES,
+        timing: Timing | None = None,
+    ) -> Live:
+        """A connection that stays, for an `async with` block: iterate over it, and send through it.
+
+        With the `cursor` and the `log` of an earlier one it goes on where that was. At most `max_outbox` messages
+        wait to be sent.
+        """
+        return Live(self.connect, since, log, max_outbox, timing or Timing())
+
+    async def missed(self, since: int, until: int) -> AsyncIterator[Message]:
+        """The messages after the event `since`, up to `until`: one conversation after the other, each in its order.
+
+        For a `resync`: from the cursor that there was to the `event_id` that it tells. Raises ClientError.
+        """
+        moved = [conversation["id"] async for conversation in self.all_conversations(since)]
+        for conversation_id in moved:
+            at = since
+            while page := await self._newer(conversation_id, at, until):
+                for message in reversed(page):
+                    yield message
+                at = page[0]["id"]
+
     @contextlib.asynccontextmanager
-    async def connect(self) -> AsyncIterator[Socket]:
-        """An open socket, after its `hello`; closed at the end of the block."""
+    async def connect(self, *, since: int | None = None, log: str | None = None) -> AsyncIterator[Socket]:
+        """An open socket, after its `hello`; closed at the end of the block, and gone when the connection is.
+
+        With a cursor, `since`, and the `log` that it is of, what was missed comes first (docs/protocol.md, Resuming).
+        """
         access = self.access()
+        connect = partial(
+            open_socket, self.url, verify=self.verify, timeout=self.timeout, since=since, log=log
+        )
         try:
-            socket = await open_socket(self.url, access, self.verify, self.timeout)
+            socket = await connect(access)
         except LoggedOut:
-            socket = await open_socket(self.url, await self.refresh(access), self.verify, self.timeout)
+            socket = await connect(await self.refresh(access))
         try:
             yield socket
         finally:
             await socket.close()
 
     # Inside.
+
+    async def _newer(self, conversation_id: int, since: int, until: int) -> list[Message]:
+        try:
+            return await self.history(conversation_id, 200, after_id=since, before_id=until + 1)
+        except Rejected as rejected:
+            if rejected.code != "not_found":  # One is no longer in it.
+                raise
+            return []
 
     async def _conversation(self, method: str, path: str, body: Any = None) -> ConversationView:
         conversation: ConversationView = await self.request(method, path, body)

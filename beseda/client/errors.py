@@ -61,8 +61,16 @@ class ConnectionLost(ClientError):
         return not (4500 <= self.code <= 4999 or self.code in {1002, 1003, 1007, 1009})
 
 
+class OutboxFull(ClientError):
+    """Too many messages wait to be sent; this one was not taken."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} messages wait to be sent already: try again when there is a connection.")
+
+
 _CLOSES = {
     1000: "this side closed it",
+    1008: "this side sent too much that was wrong",
     1011: "the server had no answer to its pings",
     1012: "the server restarts",
     4008: "this side read too slowly",

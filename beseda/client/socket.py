@@ -6,6 +6,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
+from urllib.parse import urlencode
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -30,12 +31,22 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 ANSWER_SECONDS = 20.0
 
 
-async def open_socket(url: str, access: str, verify: ssl.SSLContext, timeout: float) -> "Socket":
-    """Connect to the server at `url`, with an access token. Raises LoggedOut, Rejected or Unreachable.
+async def open_socket(
+    url: str,
+    access: str,
+    verify: ssl.SSLContext,
+    timeout: float,
+    *,
+    since: int | None = None,
+    log: str | None = None,
+) -> "Socket":
+    """Connect to the server at `url`, with an access token, and go on after the event `since` of `log`.
 
-    The token goes in a header: URLs end up in logs.
+    Raises LoggedOut, Rejected, Unreachable or ConnectionLost. The token goes in a header: URLs end up in logs.
     """
     target = "ws" + url.removeprefix("http") + "/ws"
+    if since is not None:
+        target += "?" + urlencode({"since": since} | ({"log": log} if log else {}))
     try:
         connection = await connect(
             target,
@@ -43,7 +54,7 @@ async def open_socket(url: str, access: str, verify: ssl.SSLContext, timeout: fl
             compression=None,
             open_timeout=timeout,
             max_size=MAX_FRAME_BYTES,
-            ssl=verify if target.startswith("wss") else None,
+            ssl=verify if target.startswith("wss:") else None,
         )
     except InvalidStatus as error:
         raise _not_upgraded(error) from None
@@ -52,7 +63,11 @@ async def open_socket(url: str, access: str, verify: ssl.SSLContext, timeout: fl
     try:
         async with asyncio.timeout(timeout):
             hello = orjson.loads(await connection.recv())
-    except (ConnectionClosed, TimeoutError, orjson.JSONDecodeError) as error:
+    except ConnectionClosed as error:
+        if error.rcvd is not None:
+            raise ConnectionLost(error.rcvd.code, error.rcvd.reason) from None
+        raise unreachable(url, error) from error
+    except (TimeoutError, orjson.JSONDecodeError) as error:
         await connection.close()
         raise unreachable(url, error) from error
     if not isinstance(hello, dict) or hello.get("type") != "hello":
@@ -97,7 +112,7 @@ class Socket:
         if temp_id in self._answers:
             raise ValueError(f"temp_id {temp_id!r} is under way already")
         answer = self._answers[temp_id] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(_seen)
+        answer.add_done_callback(seen)
         frame: dict[str, Any] = {
             "type": "send_message",
             "temp_id": temp_id,
@@ -193,8 +208,8 @@ def refusal(frame: Error) -> ClientError:
     return Rejected(frame["code"], frame["message"], retry_after=frame.get("retry_after"))
 
 
-def _seen(answer: "asyncio.Future[Message]") -> None:
-    # Who waited may be gone, and asyncio would complain of an error that nobody looked at.
+def seen(answer: "asyncio.Future[Message]") -> None:
+    """Who waited may be gone: asyncio would complain of an error that nobody looked at."""
     if not answer.cancelled():
         answer.exception()
 

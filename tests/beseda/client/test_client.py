@@ -120,6 +120,40 @@ async def test_all_conversations_come_page_after_page(join: Join) -> None:
     assert [conversation["id"] async for conversation in ann.all_conversations()] == made[::-1]
 
 
+async def test_a_conversation_that_moves_to_the_front_between_two_pages_is_found_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pages = {
+        None: [[{"id": n, "event_id": n} for n in range(400, 200, -1)], [{"id": 7, "event_id": 999}]],
+        201: [[{"id": 8, "event_id": 8}]],
+    }
+
+    async def page(limit: int, before: int | None) -> list[dict[str, int]]:
+        return pages[before].pop(0)
+
+    async with Client("http://127.0.0.1:1") as client:
+        monkeypatch.setattr(client, "conversations", page)
+        found = [each["id"] async for each in client.all_conversations()]
+    assert found == [*range(400, 200, -1), 8, 7]
+
+
+async def test_what_was_missed_comes_conversation_by_conversation_while_one_is_still_in_it(
+    join: Join,
+) -> None:
+    ann, bob = await join("ann"), await join("bob")
+    number = (await bob.me())["id"]
+    groups = [(await ann.create_group(f"Group {at}", [number]))["id"] for at in range(3)]
+    before = await ann.post(groups[0], "before")
+    for group in reversed(groups):
+        last = [await ann.post(group, text) for text in ("one", "two")][-1]
+    await ann.post(groups[0], "after")
+    missed = bob.missed(before["id"], until=last["id"])
+    texts = [(await anext(missed))["text"]]
+    await ann.remove_member(groups[1], number)
+    texts += [message["text"] async for message in missed]
+    assert texts == ["one", "two", "one", "two"]
+
+
 async def test_people_are_found_by_the_beginning_of_their_name(join: Join) -> None:
     ann, zoe = await join("ann"), await join("zoe")
     me = await zoe.me()

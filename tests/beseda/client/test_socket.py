@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from beseda.client import Client, ConnectionLost, LoggedOut, Rejected, Socket, Tokens, socket
 from tests.beseda.client.conftest import Join, client_of
@@ -166,6 +167,18 @@ async def test_a_restart_is_told_as_such(start_server: StartServer) -> None:
             await next_of(live, "nothing")
         await stopping
         assert caught.value.may_return
+
+
+async def test_a_connection_that_is_closed_before_its_hello_keeps_the_reason() -> None:
+    async def close(connection: ServerConnection) -> None:
+        await connection.close(4509, "too many")
+
+    async with serve(close, "127.0.0.1", 0) as listening:
+        port = next(iter(listening.sockets)).getsockname()[1]
+        async with Client(f"http://127.0.0.1:{port}", Tokens("access", "refresh")) as client:
+            with pytest.raises(ConnectionLost, match=r"too many \(4509\)"):
+                async with client.connect():
+                    pass
 
 
 async def test_who_never_iterates_is_told_so_before_memory_runs_out(
