@@ -130,7 +130,9 @@ class Chat:
         try:
             await self.connection.load(conversation)
         except ClientError as error:
-            self.view.tell(str(error), error=True)
+            # Where it is no more, or something else is on the screen, there is nothing to tell.
+            if self.model.open is conversation:
+                self.view.tell(str(error), error=True)
         self.changed()
 
     async def _load_older(self) -> None:

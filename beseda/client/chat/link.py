@@ -1,35 +1,27 @@
-"""The chat's connection: made again whenever it is lost; what came meanwhile is loaded, what waits is sent."""
+"""The chat's connection: what comes changes the model, what was composed goes out (docs/protocol.md, Resuming)."""
 
 import asyncio
 import contextlib
-import random
+import itertools
 from collections.abc import Awaitable, Callable, Iterable
 
-from beseda.client import Client, ClientError, ConnectionLost, LoggedOut, Rejected, Socket, Unreachable
+from beseda.client import (
+    Client,
+    ClientError,
+    ConnectionLost,
+    Event,
+    OutboxFull,
+    Rejected,
+    Timing,
+    Unreachable,
+)
 from beseda.client.chat.conversation import Conversation, Outgoing
 from beseda.client.chat.model import Model
 from beseda.client.chat.text import one_line
 from beseda.client.chat.view import View
+from protocol.entities import Message
 
 PAGE = 100
-LONGEST_SECONDS = 30.0
-
-_RESTARTS = 1012
-_ABUSE = 1008
-_FLOODING = 4029
-_TOO_LARGE = 1009
-_TRY_AGAIN = frozenset({"unavailable", "rate_limited"})
-
-
-def pause(attempt: int, code: int, chance: float) -> float:
-    """Seconds until the next attempt: longer each time, and by chance, so that not all clients come at once.
-
-    `code` is the close's (docs/protocol.md, close codes), `chance` between 0 and 1.
-    """
-    if code in (_ABUSE, _FLOODING):
-        return 60.0
-    longest = 5.0 if code == _RESTARTS and attempt == 0 else min(0.5 * 2**attempt, LONGEST_SECONDS)
-    return longest * chance
 
 
 class Connection:
@@ -40,75 +32,92 @@ class Connection:
         self.model = model
         self.view = view
         self._changed = changed
-        self._socket: Socket | None = None
-        self._posted = asyncio.Event()
+        self._live = client.live()
         self._log = ""
+        self._is_loading = True
+        self._stored: dict[str, Message] = {}
+        self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until it is cancelled. Raises LoggedOut, or ConnectionLost where it makes no sense to come back."""
-        attempt = 0
-        while True:
-            code = 1006
-            try:
-                async with self.client.connect() as socket:
-                    await self._catch_up(socket)
-                    attempt = 0
-                    await self._live(socket)
-            except ConnectionLost as lost:
-                code = lost.code
-                if not lost.may_return and code != _TOO_LARGE:
-                    raise _why(lost) from None
-            except Rejected as rejected:
-                code = _FLOODING if rejected.status == 429 else 1006
-                self.view.tell(str(rejected), error=True)
-            except Unreachable as unreachable:
-                self.view.tell(str(unreachable), error=True)
-            finally:
-                self._socket = None
-                self.model.part()
-                self.view.link = "lost"
-                self._changed()
-            await asyncio.sleep(pause(attempt, code, random.random()))  # noqa: S311 - no secret
-            attempt += 1
+        try:
+            async with self._live:
+                async for event in self._live:
+                    await self._take_in(event)
+                    self._settle()
+                    self.view.settle(self.model)
+                    self._changed()
+        finally:
+            if self._sending:
+                await asyncio.wait(self._sending)
 
-    async def _catch_up(self, socket: Socket) -> None:
-        """The recipe "Back after a break" of docs/protocol.md: frames wait in the socket meanwhile."""
-        if self.view.is_error:
-            self.view.tell("")
-        if self._log not in ("", socket.hello["log"]):
-            for conversation in self.model.conversations.values():
-                conversation.forget()
-        self._log = socket.hello["log"]
+    async def _take_in(self, event: Event) -> None:
+        if event["type"] == "hello":
+            self.view.link = "connecting"
+            if self.view.is_error:
+                self.view.tell("")
+        elif event["type"] == "offline":
+            self.view.link = "lost"
+            self.model.part()
+            if not isinstance(event["error"], ConnectionLost):
+                self.view.tell(str(event["error"]), error=True)
+        elif event["type"] == "resync":
+            self._is_loading = True
+            if self._log not in ("", event["log"]):
+                for conversation in self.model.conversations.values():
+                    conversation.forget()
+            self._log = event["log"]
+            await self._at_last(self._load_all)
+            self._is_loading = False
+            self.view.link = "online"
+        elif event["type"] == "resumed":
+            self.model.resume()
+            await self._at_last(self._look_around)
+            self.view.link = "online"
+        else:
+            await self._apply(event)
+
+    async def _at_last(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it until it succeeds. What comes over the socket waits meanwhile."""
+        for attempt in itertools.count():
+            try:
+                await work()
+            except (Rejected, Unreachable) as error:
+                self.view.tell(str(error), error=True)
+                self._changed()
+                await Timing().pause(attempt, error)
+            else:
+                if attempt:
+                    self.view.tell("")
+                return
+
+    async def _load_all(self) -> None:
+        """The recipe "Loading anew" of docs/protocol.md."""
         views = [view async for view in self.client.all_conversations()]
         if self.model.open_id not in {view["id"] for view in views}:
             self._bid_farewell()
         self.model.reload(views)
+        await self._look_around()
+
+    async def _look_around(self) -> None:
+        """People's names and whereabouts, and what is on the screen as far as it isn't here."""
         peers = {peer for each in self.model.conversations.values() if (peer := self.model.peer(each))}
         await self.meet(peers | self.model.strangers())
-        if self.model.open is not None:
-            await self.load(self.model.open)
+        if self.model.open is not None and not self.model.open.is_loaded:
+            try:
+                await self.load(self.model.open)
+            except Rejected as rejected:
+                if rejected.code != "not_found":  # One is no longer in it; the event comes.
+                    raise
 
-    async def _live(self, socket: Socket) -> None:
-        self._socket = socket
-        self.view.link = "online"
-        self.view.settle(self.model)
-        sender = asyncio.create_task(self._send_all(socket))
-        try:
-            self._changed()
-            async for frame in socket:
-                if frame["type"] == "conversation_removed" and frame["conversation_id"] == self.model.open_id:
-                    self._bid_farewell()
-                self.model.apply(frame)
-                self.view.settle(self.model)
-                if frame["type"] == "error" and "temp_id" not in frame:
-                    self.view.tell(frame["message"], error=True)
-                if "conversation" in frame:
-                    await self._welcome()
-                self._changed()
-        finally:
-            sender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sender
+    async def _apply(self, event: Event) -> None:
+        if event["type"] == "conversation_removed" and event["conversation_id"] == self.model.open_id:
+            self._bid_farewell()
+        self.model.apply(event)
+        if event["type"] == "error" and "temp_id" not in event:
+            self.view.tell(event["message"], error=True)
+        if "conversation" in event and self.view.link == "online":
+            await self._welcome()
 
     def _bid_farewell(self) -> None:
         if self.model.open is not None:
@@ -126,43 +135,28 @@ class Connection:
                 # Who is new in a group has read all that stood before.
                 await self._cursors(self.model.open)
 
-    async def _send_all(self, socket: Socket) -> None:
-        """Send what waits, one after the other, so that it is stored in the order of its composing."""
-        while True:
-            self._posted.clear()
-            waiting = self.model.unsent()
-            if not waiting:
-                await self._posted.wait()
-                continue
-            try:
-                await self._send(socket, waiting[0])
-            except ConnectionLost as lost:
-                if lost.code == _TOO_LARGE:
-                    self._refuse(waiting[0], "it is larger than this server takes.")
-                # Broken off, or only silent: an open socket that acknowledges nothing is of no use.
-                if lost.code == 1006:
-                    await socket.close()
-                return
-            self._changed()
-
-    async def _send(self, socket: Socket, outgoing: Outgoing) -> None:
-        """Send one message until it is stored or refused. Raises ConnectionLost."""
+    async def _send(self, outgoing: Outgoing) -> None:
         try:
-            message = await socket.send(
+            self._stored[outgoing.temp_id] = await self._live.send(
                 outgoing.conversation_id,
                 outgoing.text,
                 [each["id"] for each in outgoing.attachments],
                 temp_id=outgoing.temp_id,
                 read=not outgoing.late,
             )
-        except Rejected as rejected:
-            if rejected.code in _TRY_AGAIN:
-                await asyncio.sleep(rejected.retry_after or 1.0)
-            else:
-                self._refuse(outgoing, str(rejected))
-        else:
-            # The frame itself may still wait behind others; applying it a second time changes nothing.
-            self.model.apply({"type": "message_sent", "message": message | {"temp_id": outgoing.temp_id}})
+        except (Rejected, OutboxFull) as refusal:
+            self._refuse(outgoing, str(refusal))
+        except ClientError:
+            return  # The connection has ended for good: it stays unsent.
+        self._settle()
+        self._changed()
+
+    def _settle(self) -> None:
+        """What is acknowledged goes into its place, once all that stands before it is here."""
+        for temp_id, message in list(self._stored.items()):
+            if not self._is_loading and message["id"] <= (self._live.cursor or 0):
+                del self._stored[temp_id]
+                self.model.apply({"type": "message_sent", "message": message | {"temp_id": temp_id}})
 
     def _refuse(self, outgoing: Outgoing, why: str) -> None:
         self.model.refuse(outgoing.temp_id, why)
@@ -175,20 +169,17 @@ class Connection:
     def post(self, outgoing: Outgoing) -> None:
         """A message is to be sent: now, or as soon as there is a connection."""
         self.model.compose(outgoing)
-        self._posted.set()
+        task = asyncio.create_task(self._send(outgoing))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def read(self, conversation_id: int, message_id: int) -> None:
-        """All up to there is read; where there is no connection, nothing is told."""
-        await self._tell(lambda socket: socket.read(conversation_id, message_id))
+        """All up to there is read."""
+        await self._live.read(conversation_id, message_id)
 
     async def typing(self, conversation_id: int, *, stopped: bool) -> None:
         """Oneself types, or has stopped."""
-        await self._tell(lambda socket: socket.typing(conversation_id, stopped=stopped))
-
-    async def _tell(self, frame: Callable[[Socket], Awaitable[None]]) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(ConnectionLost):
-                await frame(self._socket)
+        await self._live.typing(conversation_id, stopped=stopped)
 
     async def load(self, conversation: Conversation) -> None:
         """The newest page of a conversation, and how far its members are. Raises ClientError."""
@@ -215,7 +206,3 @@ class Connection:
         ids = sorted(user_ids)
         for at in range(0, len(ids), 200):
             self.model.meet(await self.client.users(ids=ids[at : at + 200]))
-
-
-def _why(lost: ConnectionLost) -> ClientError:
-    return LoggedOut("The session has ended: log in again.") if lost.code == 4501 else lost

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from beseda.client.chat.conversation import KEPT_ASIDE, KEPT_BACK, Conversation, Outgoing
 from beseda.client.chat.text import one_line
+from protocol.entities import Conversation as Told
 from protocol.entities import ConversationView, Message, User
 
 Frame = Mapping[str, Any]
@@ -102,13 +103,14 @@ class Model:
             self.people[user["id"]] = Person(user["username"], user["online"], user["last_seen_at"])
 
     def reload(self, views: Iterable[ConversationView]) -> None:
-        """All conversations, as REST has them after a connection was made. Others are no more."""
+        """All conversations, as REST has them. Others are no more, and of these events may have been missed."""
         there: dict[int, Conversation] = {}
         for view in views:
             conversation = self.conversations.get(view["id"]) or Conversation(view)
             there[conversation.id] = conversation
             if conversation.id != self.open_id:
                 conversation.forget()
+            conversation.is_loaded = False
             conversation.typing.clear()
             conversation.view(view, self.me)
         self.conversations = there
@@ -121,6 +123,12 @@ class Model:
             person.online = person.online and user_id == self.me
         for outgoing in self.outbox.values():
             outgoing.late = True
+
+    def resume(self) -> None:
+        """All events that were missed have come, and the receipts of dialogs; those of groups are to be loaded."""
+        for conversation in self.conversations.values():
+            if conversation.type == "group":
+                conversation.is_loaded = False
 
     def compose(self, outgoing: Outgoing) -> None:
         """A message is to be sent."""
@@ -170,14 +178,14 @@ class Model:
         conversation.unread = 0
 
     def _created(self, frame: Frame) -> None:
-        told = frame["conversation"]
+        told = _told(frame)
         known = self.conversations.get(told["id"])
         if known is None or known.event_id < frame["event_id"]:
             self.conversations[told["id"]] = Conversation(told)
 
     def _updated(self, frame: Frame) -> None:
         if (conversation := self._find(frame)) is not None and conversation.event_id < frame["event_id"]:
-            conversation.update(frame["conversation"])
+            conversation.update(_told(frame))
 
     def _removed(self, frame: Frame) -> None:
         if (conversation := self._find(frame)) is not None and conversation.event_id < frame["event_id"]:
@@ -216,3 +224,8 @@ class Model:
             person.online = frame["online"]
             if not frame["online"]:
                 person.last_seen_at = frame.get("last_seen_at")
+
+
+def _told(frame: Frame) -> Told:
+    """A conversation as of its event: a replay tells it as it is now, and messages from before now are yet to come."""
+    return cast(Told, {**frame["conversation"], "event_id": frame["event_id"]})

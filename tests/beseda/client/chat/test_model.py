@@ -142,6 +142,29 @@ def test_who_is_added_again_starts_anew_with_that_conversation() -> None:
     assert not opened(ann).is_loaded
 
 
+def test_messages_count_that_follow_a_replayed_conversation_which_is_told_as_it_is_now() -> None:
+    ann = model()
+    told = group(8, event_id=24)
+    ann.apply({"type": "conversation_created", "event_id": 20, "conversation": told})
+    ann.apply(new(21, to=8))
+    ann.apply({"type": "conversation_updated", "event_id": 22, "conversation_id": 8, "conversation": told})
+    ann.apply(new(23, to=8))
+    ann.apply(new(24, to=8))
+    assert ann.conversations[8].unread == 3
+
+
+def test_after_a_break_groups_are_loaded_when_they_show_for_their_receipts_and_keep_their_messages() -> None:
+    ann = model(dialog(), group(), open_id=8)
+    ann.apply(new(21, to=8))
+    ann.resume()
+    assert not opened(ann).is_loaded
+    assert [each["id"] for each in opened(ann).messages] == [21]
+    ann.show(7)
+    opened(ann).load([], 100)
+    ann.resume()
+    assert opened(ann).is_loaded
+
+
 def test_a_reload_drops_what_is_gone_and_what_was_missed_and_keeps_the_open_one() -> None:
     ann = model(dialog(7), group(8), dialog(9, CAROL))
     for to in (7, 8, 9):

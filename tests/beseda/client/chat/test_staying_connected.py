@@ -1,12 +1,15 @@
 """Connections that end or break, and what waits meanwhile."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from beseda.client import ConnectionLost, Rejected, Socket
-from beseda.client.chat import link
-from tests.beseda.client.chat.desks import desk
+from beseda.client import ConnectionLost, Rejected, Socket, backoff
+from tests.beseda.client.chat.desks import Desk, desk
 from tests.support.fixtures import Connect, StartServer
 from tests.support.rest import Rest
 
@@ -14,7 +17,61 @@ from tests.support.rest import Rest
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for the next attempt."""
-    monkeypatch.setattr(link, "pause", lambda attempt, code, chance: 0.05)
+    monkeypatch.setattr(backoff, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(backoff, "RESTART_SECONDS", 0.05)
+
+
+def held_back(here: Desk) -> asyncio.Event:
+    """A chat that does not connect again before this is set."""
+    comes_back = asyncio.Event()
+    staying = here.chat.connection._live
+    connect = staying._connect
+
+    @contextlib.asynccontextmanager
+    async def later(**where: Any) -> AsyncIterator[Socket]:
+        await comes_back.wait()
+        async with connect(**where) as socket:
+            yield socket
+
+    staying._connect = later
+    return comes_back
+
+
+async def test_after_a_break_all_is_there_that_was_missed_once_and_ticks_and_counts_are_right(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server()
+    server.port = int(server.base_url.rpartition(":")[2])
+    async with Rest(server) as rest:
+        ann, bob = await rest.people("ann", "bob")
+        dialog, team = await rest.dialog(ann, bob), await rest.group(ann, bob)
+        async with desk(ann) as here:
+            await here.until(lambda: here.open.id == team)
+            here.press("mine\r")
+            await here.until(lambda: here.open.messages)
+            await asyncio.to_thread(server.kill)
+            await here.until(lambda: here.view.link == "lost")
+            comes_back = held_back(here)
+            here.press("late\r")
+            await here.until(here.model.unsent)
+            await asyncio.to_thread(server.start)
+            for number in range(3):
+                await rest.send(bob, dialog, f"dialog {number}")
+            theirs = await rest.send(bob, team, "theirs")
+            await rest.post(f"/chats/{team}/read", {"message_id": theirs["id"]}, by=bob)
+            load_all = Mock()
+            monkeypatch.setattr(here.chat.client, "all_conversations", load_all)
+            comes_back.set()
+            await here.until(lambda: here.view.link == "online" and not here.model.outbox)
+            assert [each["text"] for each in here.open.messages] == ["mine", "theirs", "late"]
+            assert "mine  ✓✓" in here.thread
+            assert here.model.conversations[dialog].unread == 3
+            load_all.assert_not_called()
+            await here.do("/open 2")
+            await here.until(lambda: here.open.id == dialog and here.open.is_loaded)
+            assert [each["text"] for each in here.open.messages] == [
+                f"dialog {number}" for number in range(3)
+            ]
 
 
 async def test_what_was_typed_without_a_connection_arrives_once_and_in_its_order(
@@ -89,17 +146,10 @@ async def test_a_message_into_a_conversation_that_is_no_more_is_refused_and_told
             await here.until(lambda: here.view.link == "lost")
             here.press("too late\r")
             await here.until(here.model.unsent)
-            connecting = asyncio.Event()
-            catch_up = here.chat.connection._catch_up
-
-            async def when_bob_was_quicker(socket: Socket) -> None:
-                await connecting.wait()
-                await catch_up(socket)
-
-            here.chat.connection._catch_up = when_bob_was_quicker  # type: ignore[method-assign]
+            comes_back = held_back(here)
             await asyncio.to_thread(server.start)
             assert (await rest.delete(f"/chats/{team}/members/{ann.id}", bob)).is_success
-            connecting.set()
+            comes_back.set()
             await here.until(lambda: here.view.link == "online" and not here.model.unsent())
             [refused] = here.model.outbox.values()
             assert refused.refused
