@@ -4,6 +4,7 @@ It is read page by page from snapshots. The last page is read among the writers,
 traffic: a page read from a snapshot would not know what is committed right after it.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,13 +35,14 @@ Receipt = ReceiptMoved | UnreadChanged
 class Page:
     """Some of what a user missed, oldest first, in a snapshot where the log ends with `tip`.
 
-    The one that `is_last` there comes with the receipts that moved.
+    The one that `is_last` there comes with the receipts that moved since `moved`.
     """
 
     events: tuple[Event, ...]
     is_last: bool
     receipts: tuple[Receipt, ...]
     tip: int
+    moved: int
 
 
 def begin(snapshot: Snapshot, rules: Rules, actor: Actor, since: int, slack: int) -> int | None:
@@ -68,7 +70,7 @@ def page(snapshot: Snapshot, rules: Rules, actor: Actor, after: int, moved: int)
                 break
     is_last = len(found) == len(entries) < PAGE_EVENTS
     receipts = _receipts(snapshot, actor, moved) if is_last else ()
-    return Page(tuple(found), is_last, receipts, events.tip(snapshot))
+    return Page(tuple(found), is_last, receipts, events.tip(snapshot), moved)
 
 
 def finish(tx: Transaction, rules: Rules, actor: Actor, after: int, before: Page) -> bool:
@@ -78,8 +80,11 @@ def finish(tx: Transaction, rules: Rules, actor: Actor, after: int, before: Page
     """
     last = page(tx, rules, actor, after, before.tip)
     if last.is_last:
-        told = set(before.receipts)
-        receipts = before.receipts + tuple(one for one in last.receipts if one not in told)
+        # Where something happened since, the page's are out of date: the actor may have left, or has more to read.
+        touched = {_conversation_of(event) for event in last.events}
+        kept = tuple(one for one in before.receipts if one.conversation_id not in touched)
+        again = _receipts(tx, actor, before.moved, touched)
+        receipts = tuple(dict.fromkeys(kept + again + last.receipts))
         tx.tell(_caught_up(tx, actor, last.events, receipts))
     return last.is_last
 
@@ -126,13 +131,31 @@ def _event(snapshot: Snapshot, rules: Rules, actor: Actor, entry: Entry) -> Even
     )
 
 
-def _receipts(snapshot: Snapshot, actor: Actor, since: int) -> tuple[Receipt, ...]:
-    """Which cursors moved since: the actor's own, and those of the others in its dialogs."""
+def _conversation_of(event: Event) -> int | None:
+    match event:
+        case MessagePosted():
+            return event.conversation_id
+        case ConversationChanged():
+            return event.conversation["id"]
+    return None
+
+
+def _receipts(
+    snapshot: Snapshot, actor: Actor, since: int, among: Container[int | None] | None = None
+) -> tuple[Receipt, ...]:
+    """Which cursors moved since: the actor's own, and those of the others in its dialogs.
+
+    With `among` in these conversations only.
+    """
     found: list[Receipt] = []
     for own in events.own_cursors(snapshot, actor.user_id, since):
+        if among is not None and own.conversation_id not in among:
+            continue
         count = conversations.unread_count(snapshot, own.conversation_id, actor.user_id, own.read_id)
         found.append(UnreadChanged(actor.user_id, own.conversation_id, own.read_id, count, None))
     for their in events.peers_cursors(snapshot, actor.user_id, since):
+        if among is not None and their.conversation_id not in among:
+            continue
         cursors: dict[Literal["delivered", "read"], int] = {
             "delivered": their.delivered_id,
             "read": their.read_id,

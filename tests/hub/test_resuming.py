@@ -308,6 +308,29 @@ async def test_what_is_committed_between_the_last_page_and_the_live_traffic_is_n
     assert len(sent) == replay.PAGE_EVENTS + 1
 
 
+async def test_receipts_keep_up_with_what_is_committed_before_the_live_traffic(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await house.people("ann", "bob")
+    left, kept = [await house.group(bob, ann, title=title) for title in ("left", "kept")]
+    cursor = await house.post(bob, kept, "before")
+    for group in (left, kept):
+        await read(house, ann, group, await house.post(bob, group, "read elsewhere"))
+    finish = Resuming._finish
+
+    async def late(self: Resuming, *args: Any) -> bool:
+        await house.remove(bob, left, ann)
+        await house.post(bob, kept, "unread")
+        return await finish(self, *args)
+
+    monkeypatch.setattr(Resuming, "_finish", late)
+    frames = await resumed(await house.connect(ann, since=cursor))
+    kinds = [frame["type"] for frame in frames]
+    assert kinds[-4:] == ["conversation_removed", "new_message", "unread", "resumed"]
+    assert kinds.count("unread") == 1
+    assert (frames[-2]["conversation_id"], frames[-2]["unread_count"]) == (kept, 1)
+
+
 async def test_an_ack_that_overtakes_the_replay_has_no_event_id_and_its_message_comes_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
