@@ -9,11 +9,7 @@ reports its own CPU beside the server's.
 import argparse
 import asyncio
 import itertools
-import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +18,9 @@ from typing import Any
 
 import uvloop
 
+from bench.process import Server
 from bench.seed import Crowd, seed
+from bench.wire import masked
 
 # Of one length, so that the tail kept of each read can complete either, and hold neither.
 ACK = b'{"type":"message_sent"'
@@ -31,23 +29,11 @@ PING = b"\x89\x08"
 TAIL = len(ACK) - 1
 # So high that nobody comes near them, and not 0: what it costs to count is part of what is measured.
 RATES = {
-    "BESEDA_LIMITS__MESSAGES_PER_SECOND": "1000000",
-    "BESEDA_LIMITS__MESSAGE_BURST": "1000000",
-    "BESEDA_LIMITS__REQUESTS_PER_SECOND": "1000000",
-    "BESEDA_LIMITS__REQUEST_BURST": "1000000",
+    "LIMITS__MESSAGES_PER_SECOND": "1000000",
+    "LIMITS__MESSAGE_BURST": "1000000",
+    "LIMITS__REQUESTS_PER_SECOND": "1000000",
+    "LIMITS__REQUEST_BURST": "1000000",
 }
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def masked(opcode: int, payload: bytes) -> bytes:
-    """A client's frame; a masking key of zeros leaves the payload as it is."""
-    size = len(payload)
-    header = (
-        bytes((0x80 | opcode, 0x80 | size))
-        if size < 126
-        else bytes((0x80 | opcode, 0xFE)) + size.to_bytes(2, "big")
-    )
-    return header + b"\0\0\0\0" + payload
 
 
 class Client(asyncio.Protocol):
@@ -143,32 +129,6 @@ class Sender:
         client.transport.write(b"".join(out))
 
 
-class Server:
-    """A server process of its own, on a folder that is thrown away."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "beseda", "serve", "--port", "0", "--data", str(data_dir)],
-            env=RATES | os.environ,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        found = re.search(r"http://[^:]+:(\d+)", self._process.stdout.readline())
-        assert found, "the server did not start"
-        self.port = int(found[1])
-
-    def cpu(self) -> float:
-        """Seconds of CPU so far, all threads."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def stop(self) -> None:
-        """Drain and end."""
-        self._process.terminate()
-        self._process.wait(15)
-
-
 async def measure(
     server: Server, senders: list[Sender], clients: list[Client], receivers: list[Client], seconds: float
 ) -> dict[str, float]:
@@ -246,8 +206,9 @@ def main() -> None:
         if chosen.scenario and not name.startswith(chosen.scenario):
             continue
         with tempfile.TemporaryDirectory(prefix="beseda-load-") as folder:
-            crowd = seed(Path(folder), people, groups)
-            server = Server(Path(folder))
+            data_dir = Path(folder) / "data"
+            crowd = seed(data_dir, people, groups)
+            server = Server(data_dir, RATES)
             try:
                 figures = uvloop.run(run(server, crowd))
             finally:
