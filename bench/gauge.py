@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from bench.wire import Frame, Wire, connect
 
@@ -62,7 +61,7 @@ class Gauge:
             for wire, dialog in zip(wires, dialogs, strict=True)
         ]
         for wire in wires:
-            wire.closed.add_done_callback(partial(self._lost))
+            wire.closed.add_done_callback(self._lost)
         try:
             yield
             for task in tasks:

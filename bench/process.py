@@ -86,6 +86,10 @@ class Server:
         """Have `peak` count from now on."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
     def _memory(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition(f"{name}:")[2].split()[0]) / 1024

@@ -51,6 +51,7 @@ class Wire(asyncio.Protocol):
         self._is_upgraded = False
         self._buffer = bytearray()
         self._code = LOST
+        self._is_half_closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -69,16 +70,31 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.opened.done():
             self.opened.set_exception(Rejected(0))
-        self.closed.set_result(self._code)
+        if not self.closed.done():
+            self.closed.set_result(self._code)
 
     @property
     def is_open(self) -> bool:
         """Whether it is of any use to send."""
-        return not self.closed.done() and not self.transport.is_closing() and self._code == LOST
+        return (
+            not (self.closed.done() or self.transport.is_closing() or self._is_half_closed)
+            and self._code == LOST
+        )
 
     def send(self, frame: Frame) -> None:
         """Send a frame as JSON text."""
-        self.transport.write(masked(TEXT, orjson.dumps(frame)))
+        self.write(masked(TEXT, orjson.dumps(frame)))
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, whatever they are."""
+        if self.is_open:
+            self.transport.write(data)
+
+    def half_close(self) -> None:
+        """Say that nothing more will be sent, and go on reading."""
+        if self.is_open:
+            self._is_half_closed = True
+            self.transport.write_eof()
 
     def abort(self) -> None:
         """Break the connection off."""
@@ -105,10 +121,10 @@ class Wire(asyncio.Protocol):
                 self.opened.set_result(frame)
             self._on_frame(frame)
         elif opcode == PING:
-            self.transport.write(masked(PONG, payload))
+            self.write(masked(PONG, payload))
         elif opcode == CLOSE:
+            self.write(masked(CLOSE, payload[:2]))
             self._code = int.from_bytes(payload[:2], "big")
-            self.transport.write(masked(CLOSE, payload[:2]))
             self.transport.close()
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import uvloop
 
-from bench.reliability import drops
+from bench.reliability import drops, herd, leaks, logins
 
 SCENARIOS: dict[str, Callable[[Path], Awaitable[list[str]]]] = {
     "drops": lambda folder: drops.run(folder, drops.Plan()),
+    "herd": lambda folder: herd.run(folder, herd.Plan()),
+    "logins": lambda folder: logins.run(folder, logins.Plan()),
+    "leaks": lambda folder: leaks.run(folder, leaks.Plan()),
 }
 
 

@@ -220,7 +220,7 @@ async def misbehave(person: Person, mean_seconds: float, chance: random.Random) 
         person.counts[how] += 1
         match how:
             case "half-close":
-                wire.transport.write_eof()
+                wire.half_close()
             case "stall" | "stall and abort":
                 wire.transport.pause_reading()
                 await asyncio.sleep(chance.uniform(0, mean_seconds))
@@ -229,7 +229,7 @@ async def misbehave(person: Person, mean_seconds: float, chance: random.Random) 
                 else:
                     wire.abort()
             case "half a frame":
-                wire.transport.write(b"\x81\xfe\x40\x00\0\0\0\0" + b'{"type":"send_message"')
+                wire.write(b"\x81\xfe\x40\x00\0\0\0\0" + b'{"type":"send_message"')
                 await asyncio.sleep(chance.uniform(0, 0.05))
                 wire.abort()
             case "away":
