@@ -8,11 +8,13 @@ from pathlib import Path
 
 import uvloop
 
-from bench.reliability import drops, herd, leaks, logins
+from bench.reliability import drops, flooding, herd, leaks, logins, stalled
 
 SCENARIOS: dict[str, Callable[[Path], Awaitable[list[str]]]] = {
     "drops": lambda folder: drops.run(folder, drops.Plan()),
+    "stalled": lambda folder: stalled.run(folder, stalled.Plan(stuck_seconds=31)),
     "herd": lambda folder: herd.run(folder, herd.Plan()),
+    "flood": lambda folder: flooding.run(folder, flooding.Plan()),
     "logins": lambda folder: logins.run(folder, logins.Plan()),
     "leaks": lambda folder: leaks.run(folder, leaks.Plan()),
 }

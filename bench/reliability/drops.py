@@ -78,10 +78,13 @@ class World:
             else:
                 step = _insist(rest, "PATCH", path, {"title": f"Title {len(states)}"})
                 following = now
-            # What was begun is finished, or nobody would know whether it happened.
-            await asyncio.shield(step)
-            states.append(following)
-            self.changes += 1
+            try:
+                await asyncio.shield(step)
+            finally:
+                # What was begun is finished, or nobody would know whether it happened.
+                await step
+                states.append(following)
+                self.changes += 1
 
     def settled(self, history: History) -> bool:
         """Whether everybody has everything, and is done."""

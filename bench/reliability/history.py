@@ -45,7 +45,7 @@ class History:
         self._memberships = memberships
         for conversation, members in memberships.items():
             if len(members) != len(changes[conversation]):
-                self.faults.append(
+                raise RuntimeError(
                     f"conversation {conversation} has {len(changes[conversation])} changes, not {len(members)}"
                 )
         self._check_order()
@@ -59,6 +59,10 @@ class History:
                 *itertools.islice(reversed(self.messages[conversation]), 1),
             ]
         return max(seen)
+
+    def last_message(self) -> int:
+        """The latest message of all."""
+        return max(event for messages in self.messages.values() for event in messages)
 
     def compare(self, user: int, log: Follower) -> list[str]:
         """What is wrong with a user's log: each event once, in order, none lacking, none that was not theirs."""
@@ -95,7 +99,7 @@ class History:
         """Whether the user was a member just before the event, or is with it."""
         changes, memberships = self._changes[conversation], self._memberships[conversation]
         place = bisect_left(changes, event)
-        before = memberships[place - 1] if place else frozenset()
+        before: Members = memberships[place - 1] if place else frozenset()
         if place < len(changes) and changes[place] == event:
             return user in before | memberships[place]
         return user in before
