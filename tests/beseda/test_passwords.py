@@ -1,6 +1,8 @@
 """Passwords are hashed beside the event loop, and not without end."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +38,21 @@ async def test_the_event_loop_goes_on_meanwhile(pool: PasswordPool) -> None:
         turns += 1
         await asyncio.sleep(0.001)
     assert turns > 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux a thread has a niceness of its own")
+async def test_the_hashing_steps_back_behind_the_event_loop(
+    pool: PasswordPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    niceness: list[int] = []
+
+    def hash_password(_: str) -> str:
+        niceness.append(os.getpriority(os.PRIO_PROCESS, 0))  # of whoever asks: on Linux the thread
+        return "encoded"
+
+    monkeypatch.setattr(passwords, "hash_password", hash_password)
+    await pool.hash("correct horse")
+    assert niceness == [min(os.getpriority(os.PRIO_PROCESS, 0) + passwords.NICENESS, 19)]
 
 
 class Gate:
