@@ -55,7 +55,7 @@ class Server:
         """SIGTERM: drain and end; the seconds it took. Raises RuntimeError where it ended with another code than 0."""
         began = time.monotonic()
         self._process.terminate()
-        code = self._process.wait(STOP_SECONDS)
+        code = self._wait()
         if code != 0:
             raise RuntimeError(f"the server ended with {code}: {self.log()}")
         return time.monotonic() - began
@@ -63,7 +63,7 @@ class Server:
     def kill(self) -> None:
         """SIGKILL."""
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(STOP_SECONDS)
+        self._wait()
 
     def log(self) -> str:
         """All that it has written to its log so far."""
@@ -89,6 +89,12 @@ class Server:
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
+    def _wait(self) -> int:
+        code = self._process.wait(STOP_SECONDS)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return code
 
     def _memory(self, name: str) -> float:
         status = Path(f"/proc/{self.pid}/status").read_text()

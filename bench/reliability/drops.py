@@ -37,6 +37,9 @@ class Plan:
     seed: int = 20261123
 
 
+SHORT = Plan(clients=16, seconds=6.0, between_messages=0.4, between_drops=1.2, between_changes=0.15)
+
+
 @dataclass
 class World:
     """The people, their conversations, and what is done to them."""

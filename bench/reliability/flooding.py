@@ -31,6 +31,11 @@ class Plan:
     quiet_seconds: float = 4.0
 
 
+SHORT = Plan(
+    kinds=("messages", "bad frames", "new groups", "history", "resumes"), seconds=0.5, quiet_seconds=0.1
+)
+
+
 async def run(folder: Path, plan: Plan, promised_seconds: float = PROMISED_SECONDS) -> list[str]:
     """Run it; what was broken."""
     data_dir = folder / "data"

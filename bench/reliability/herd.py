@@ -34,6 +34,9 @@ class Plan:
     quiet_seconds: float = 10.0
 
 
+SHORT = Plan(clients=60, quiet_seconds=0.5)
+
+
 @dataclass
 class Return:
     """How it went for one client: when it had all, on the monotonic clock, and the messages that it was told."""

@@ -11,7 +11,6 @@ from bench.process import Server
 from bench.seed import Crowd, seed
 from bench.wire import CLOSE, Frame, Rejected, Wire, connect, masked
 
-LINGER_SECONDS = 6.0
 AT_ONCE = 50
 NEAR_MIB = 10.0
 GIVE_UP_SECONDS = 120.0
@@ -26,6 +25,10 @@ class Plan:
     messages: int = 10_000
     connects: int = 1000
     pairs: int = 100
+    linger_seconds: float = 5.0
+
+
+SHORT = Plan(rounds=2, warm_up=1, messages=1000, connects=150, pairs=20, linger_seconds=0.5)
 
 
 async def run(folder: Path, plan: Plan, near_mib: float = NEAR_MIB) -> list[str]:
@@ -35,12 +38,12 @@ async def run(folder: Path, plan: Plan, near_mib: float = NEAR_MIB) -> list[str]
     crowd = await asyncio.to_thread(seed, data_dir, 2 * plan.pairs, pairs)
     faults: list[str] = []
     sizes: list[float] = []
-    with Server(data_dir) as server:
+    with Server(data_dir, {"PRESENCE__LINGER_SECONDS": str(plan.linger_seconds)}) as server:
         for number in range(plan.rounds):
             await _talk(server, crowd, plan, number)
             await _come_and_go(server, crowd, plan)
             # Who is gone counts as online for a while, and is remembered for as long.
-            await asyncio.sleep(LINGER_SECONDS)
+            await asyncio.sleep(plan.linger_seconds + 1)
             sizes.append(server.rss())
             if server.descriptors() > 100:
                 faults.append(f"{server.descriptors()} descriptors are open, and nobody is connected")

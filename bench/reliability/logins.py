@@ -28,6 +28,9 @@ class Plan:
     quiet_seconds: float = 8.0
 
 
+SHORT = Plan(logins=12, storms=1, quiet_seconds=0.5)
+
+
 @dataclass
 class Storm:
     """Every answer of a storm, and how long until all were logged in, in seconds."""

@@ -56,6 +56,9 @@ class Plan:
     """If it is not 0, the last reader stops for so long with less than its backlog waiting."""
 
 
+SHORT = Plan(readers=3, rounds=0, replay_seconds=0.5)
+
+
 class Reader:
     """A client that can stop, and comes back where it was."""
 
