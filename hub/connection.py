@@ -27,6 +27,13 @@ logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 200
 
+TURN_BYTES = 1024
+"""So much of what a client sent is taken before it is others' turn. A read brings up to 256 KiB, which may be 16,000
+frames: with twenty sockets that flood, others waited for seconds until they were heard."""
+
+REFUSED_SECONDS = 0.1
+"""So long a client whose last frame was refused for its rate has to wait for its next turn."""
+
 
 class Connection(Endpoint):
     """A socket of one user. uvicorn constructs it, and gives it the upgrade request as its first data.
@@ -38,6 +45,7 @@ class Connection(Endpoint):
         "_early",
         "_held",
         "_inbox",
+        "_is_turn_due",
         "_meter",
         "_protocol",
         "_response",
@@ -62,6 +70,7 @@ class Connection(Endpoint):
         super().__init__(server_state.connections, self.hub.settings, self.hub.timers)
         self._response = b""
         self._early = b""
+        self._is_turn_due = False
         # The frames that wait for one that takes long; None while there is no such one.
         self._held: list[Frame] | None = None
         self._inbox = Inbox(self.hub.settings.frame_bytes)
@@ -78,13 +87,16 @@ class Connection(Endpoint):
     def data_received(self, data: bytes) -> None:
         """Bytes arrived: the upgrade request first, then frames."""
         match self.state:
-            case State.OPEN:
+            case State.OPEN if not self._early:
                 self._receive(data)
             case State.HANDSHAKE:
                 self._shake_hands(data)
-            case State.ADMITTING:
-                # Frames may follow the request at once. Reading is paused, so this stays small.
+            case State.ADMITTING | State.OPEN:
+                # Behind the request, or what waits for its turn. Reading is paused, so this stays small.
                 self._early += data
+            case State.CLOSING if len(data) > TURN_BYTES:
+                # This is more than an answer to our close frame, and nobody has to read it.
+                self._end()
             case State.CLOSING:
                 self._protocol.receive_data(data)
                 self._protocol.events_received()  # Nothing that comes now counts.
@@ -134,7 +146,7 @@ class Connection(Endpoint):
         self._response = b""
         if self._early:
             # Not now: the hub is in the middle of telling a commit.
-            asyncio.get_running_loop().call_soon(self._catch_up)
+            self._take_turn_soon()
         else:
             self._transport.resume_reading()
 
@@ -208,8 +220,13 @@ class Connection(Endpoint):
             self._read_on()
 
     def _read_on(self) -> None:
+        if self._is_turn_due:
+            return
         if self._held is None and self.state is State.OPEN and not self.hub.is_draining:
-            self._transport.resume_reading()
+            if self._early:
+                self._take_turn_soon()
+            else:
+                self._transport.resume_reading()
 
     # The handshake.
 
@@ -234,22 +251,36 @@ class Connection(Endpoint):
         self._transport.pause_reading()
         self.hub.admit(self)
 
-    def _catch_up(self) -> None:
-        """Take what came before the socket was open. Nothing is read between: uvloop would read first."""
-        early, self._early = self._early, b""
-        if self.state is State.OPEN and not self.hub.is_draining:
-            self._transport.resume_reading()
-            self._receive(early)
-
     # Frames in.
 
+    def _take_turn_soon(self, delay: float = 0.0) -> None:
+        self._transport.pause_reading()
+        if not self._is_turn_due:
+            self._is_turn_due = True
+            self.hub.timers.call_later(delay, self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Go on with what was read before. Nothing is read until it is all taken: uvloop would read first."""
+        self._is_turn_due = False
+        if self.state is State.OPEN and not self.hub.is_draining and self.in_flight < MAX_IN_FLIGHT:
+            early, self._early = self._early, b""
+            self._transport.resume_reading()
+            if early:
+                self._receive(early)
+
     def _receive(self, data: bytes) -> None:
-        self._protocol.receive_data(data)
+        self._early = data[TURN_BYTES:]
+        self._protocol.receive_data(data[:TURN_BYTES])
         frames_in = cast(list[Frame], self._protocol.events_received())
         if self._held is None:
             self._take_all(frames_in)
         else:
             self._hold_back(self._held, frames_in)
+        if self.state is State.OPEN:
+            if self._meter.is_refusing:
+                self._take_turn_soon(REFUSED_SECONDS)
+            elif self._early:
+                self._take_turn_soon()
 
     def _take_all(self, frames_in: list[Frame]) -> None:
         try:
@@ -368,4 +399,6 @@ class Connection(Endpoint):
     def _finish(self) -> None:
         """Send what is left, the close frame last."""
         outgoing = [*self.pending, *self._protocol.data_to_send()]
-        self._depart(b"".join(outgoing), is_last=SEND_EOF in outgoing)
+        # If more lies behind, the client's close frame does as well: who knows how far.
+        self._depart(b"".join(outgoing), is_last=SEND_EOF in outgoing or bool(self._early))
+        self._early = b""

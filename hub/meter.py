@@ -35,6 +35,11 @@ class Meter:
         self._refusals = 0
 
     @property
+    def is_refusing(self) -> bool:
+        """Whether the last frame was one too many."""
+        return self._refusals > 0
+
+    @property
     def is_flood(self) -> bool:
         """Whether the client goes on and on, whatever it is told."""
         return self._refusals >= FLOOD

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from hub import Connection
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
 from tests.support.raw import (
@@ -175,20 +176,22 @@ async def test_a_client_that_does_not_answer_a_close_is_let_go_of(make_house: Ma
     await let_go(house)
 
 
-async def test_what_a_client_sends_instead_of_its_close_is_thrown_away(make_house: MakeHouse) -> None:
+async def test_what_a_client_sends_instead_of_its_close_is_thrown_away(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[int] = []
+    receive = Connection.data_received
+
+    def data_received(self: Connection, data: bytes) -> None:
+        received.append(len(data))
+        receive(self, data)
+
+    monkeypatch.setattr(Connection, "data_received", data_received)
     house = await make_house(close_seconds=1.0)
     ann, bob = await house.people("ann", "bob")
     dialog = await house.dialog(ann, bob)
     client, other = await house.raw(ann), await house.connect(bob)
     connection = house.connection(ann)
-    received: list[int] = []
-    receive = connection._protocol.receive_data
-
-    def receive_data(data: bytes) -> None:
-        received.append(len(data))
-        receive(data)
-
-    connection._protocol.receive_data = receive_data  # type: ignore[method-assign,assignment]
     await client.send_frame(BINARY, b"x")
     assert (await client.until_close()).close_code == 1003
     message = {"type": "send_message", "temp_id": "1", "conversation_id": dialog, "text": "too late"}
