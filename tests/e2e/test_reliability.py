@@ -1,6 +1,7 @@
 """The scenarios of `python -m bench.reliability` in short: what is promised, not how fast (docs/reliability.md)."""
 
 import asyncio
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -23,6 +24,7 @@ async def holds(scenario: str) -> None:
         sys.executable,
         *("-m", "bench.reliability", "--short", scenario),
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("BESEDA_")},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
