@@ -32,7 +32,7 @@ TURN_BYTES = 1024
 frames: with twenty sockets that flood, others waited for seconds until they were heard."""
 
 REFUSED_SECONDS = 0.1
-"""So long a client whose last frame was refused for its rate has to wait for its next turn."""
+"""So long a client whose frames are all refused for their rate has to wait for its next turn."""
 
 
 class Connection(Endpoint):

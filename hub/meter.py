@@ -7,6 +7,9 @@ from protocol.errors import Refused
 FLOOD = 300
 """So many refusals for the rate on end, and the socket is closed: its client doesn't listen."""
 
+PATIENCE = 20
+"""So many, and it is read slowly. Who waits when it is told to never gets there."""
+
 
 class Meter:
     """Takes payment, and keeps the order of messages.
@@ -36,8 +39,8 @@ class Meter:
 
     @property
     def is_refusing(self) -> bool:
-        """Whether the last frame was one too many."""
-        return self._refusals > 0
+        """Whether its frames have been refused for a while."""
+        return self._refusals >= PATIENCE
 
     @property
     def is_flood(self) -> bool:

@@ -34,10 +34,13 @@ class Plan:
     between_messages: float = 4.0
     between_drops: float = 12.0
     between_changes: float = 0.5
+    proxy_bytes: int = 100_000
     seed: int = 20261123
 
 
-SHORT = Plan(clients=16, seconds=6.0, between_messages=0.4, between_drops=1.2, between_changes=0.15)
+SHORT = Plan(
+    clients=16, seconds=6.0, between_messages=0.4, between_drops=1.2, between_changes=0.15, proxy_bytes=4000
+)
 
 
 @dataclass
@@ -70,7 +73,9 @@ class World:
             await asyncio.sleep(self.chance.expovariate(1 / pause))
             now = states[-1]
             others = [user for user in self.crowd.ids if user not in now]
-            if len(now) < GROUP_SIZE // 2 or (self.chance.random() < 0.5 and len(now) < 2 * GROUP_SIZE):
+            if len(now) < GROUP_SIZE // 2 or (
+                others and self.chance.random() < 0.5 and len(now) < 2 * GROUP_SIZE
+            ):
                 one = self.chance.choice(others)
                 step = _insist(rest, "POST", f"{path}/members", {"members": [one]})
                 following = now | {one}
@@ -126,7 +131,7 @@ async def run(folder: Path, plan: Plan) -> list[str]:
         for conversation_id, members in zip(crowd.conversations, groups + pairs, strict=True)
     }
     with Server(folder / "data", SETTINGS) as server:
-        async with Proxy(server.port, chance, 100_000).running() as proxy:
+        async with Proxy(server.port, chance, plan.proxy_bytes).running() as proxy:
             people = [
                 Person(
                     user, token, proxy.port if chance.random() < PROXIED else server.port, server.port, chance

@@ -80,7 +80,7 @@ class Person:
         self._waiting = None
         query: dict[str, str | int] = {"since": self.log.cursor}
         if self._log_name is not None:
-            query["log"] = self._log_name if self._chance.random() < 0.97 else "another"
+            query["log"] = self._log_name if self._chance.random() < 0.9 else "another"
         # Frames may come with the hello, before anyone holds the wire.
         early: list[Frame] = []
         take = early.append

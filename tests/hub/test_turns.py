@@ -70,7 +70,7 @@ async def test_a_client_that_is_over_its_rate_is_read_slowly(make_house: MakeHou
     dialog = await house.dialog(ann, bob)
     client = await house.raw(ann)  # the first of its two calls
     frame = text_bytes({"type": "typing_start", "conversation_id": dialog})
-    count = 4 * TURN_BYTES // len(frame)
+    count = 8 * TURN_BYTES // len(frame)
     began = house.hub.timers.time()
     await client.send(frame * count)
     for _ in range(count - 1):
