@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN as PROTOCOL_OPEN
@@ -11,17 +11,14 @@ from websockets.server import ServerProtocol
 
 from actions.actor import Actor
 from hub import frames, handshake
-from hub.endpoint import Endpoint, State
+from hub.endpoint import State
 from hub.inbox import BAD_FRAMES, MAX_CONTROL_BYTES, PINGS, Inbox, TooBig, is_utf8
 from hub.meter import FLOOD, Meter
-from hub.pulse import Pulse
+from hub.outgoing import Outgoing
 from hub.replay import Replay
 from protocol import closing
 from protocol.codec import decode, parse_frame
 from protocol.errors import Refused
-
-if TYPE_CHECKING:
-    from hub.hub import Hub
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +32,10 @@ REFUSED_SECONDS = 0.1
 """So long a client whose frames are all refused for their rate has to wait for its next turn."""
 
 
-class Connection(Endpoint):
-    """A socket of one user. uvicorn constructs it, and gives it the upgrade request as its first data.
+class Connection(Outgoing):
+    """A socket of one user: the handshake, and what comes from the client.
 
-    What is added with `add` leaves in one write with everything else of the same commit or turn of the loop.
+    uvicorn constructs it, and gives it the upgrade request as its first data.
     """
 
     __slots__ = (
@@ -47,17 +44,10 @@ class Connection(Endpoint):
         "_inbox",
         "_is_turn_due",
         "_meter",
-        "_protocol",
         "_response",
         "actor",
-        "hub",
         "in_flight",
-        "pending",
-        "pulse",
-        "replay",
     )
-
-    _protocol: ServerProtocol
 
     def __init__(
         self,
@@ -66,8 +56,7 @@ class Connection(Endpoint):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.hub: Hub = app_state["hub"]
-        super().__init__(server_state.connections, self.hub.settings, self.hub.timers)
+        super().__init__(server_state.connections, app_state["hub"])
         self._response = b""
         self._early = b""
         self._is_turn_due = False
@@ -76,11 +65,7 @@ class Connection(Endpoint):
         self._inbox = Inbox(self.hub.settings.frame_bytes)
         self._meter = Meter(self.hub.rules.rates)
         self.actor = Actor(0, 0, self)
-        self.pending: list[bytes] = []
-        self.pulse = Pulse(self.hub.timers, self.hub.settings, self._ping, self._give_up)
         self.in_flight = 0
-        self.replay: Replay | None = None
-        """What keeps the socket from the live traffic, if it resumes."""
 
     # What asyncio and uvicorn call.
 
@@ -103,27 +88,10 @@ class Connection(Endpoint):
                 if SEND_EOF in self._protocol.data_to_send():
                     self._end()
 
-    def pause_writing(self) -> None:
-        """The client reads slower than we write."""
-        super().pause_writing()
-        if self.state is State.OPEN:
-            self.hub.backlogs.grew(self.backlog)
-
-    def resume_writing(self) -> None:
-        """The client caught up."""
-        super().resume_writing()
-        if self.replay is not None:
-            self.replay.go_on()
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         super().connection_lost(exc)
-        # Left to the garbage collector, a socket that was open for long would stay in memory: it hardly ever looks at
-        # what is old. So no cycle may be left.
-        self.pulse.let_go()
-        self.actor = Actor(self.actor.user_id, self.actor.session_id)
-        if hasattr(self, "_protocol"):
-            self._protocol.parser.close()
+        self.actor = Actor(self.actor.user_id, self.actor.session_id)  # no cycle may be left
 
     def shutdown(self) -> None:
         """uvicorn stops. The hub has closed its sockets before; this is for those still shaking hands."""
@@ -155,26 +123,6 @@ class Connection(Endpoint):
         if self.state in (State.HANDSHAKE, State.ADMITTING):
             self._depart(handshake.refuse(refusal), is_last=True)
 
-    def add(self, frame: bytes) -> None:
-        """Send a frame with the next write."""
-        if not self.pending:
-            self.hub.has_pending(self)
-        self.pending.append(frame)
-
-    def flush(self, now: float) -> None:
-        """Write all that is pending, and after messages the ping that proves them."""
-        if not self.pending:
-            return
-        if self.state is not State.OPEN or self._transport.is_closing():
-            self.pending.clear()
-            return
-        if self.is_paused and not self._has_room():
-            return
-        if self.pulse.handed:
-            self.pulse.beat(now)
-        self._transport.write(b"".join(self.pending))
-        self.pending.clear()
-
     def refuse(self, refusal: Refused, echo: dict[str, Any]) -> None:
         """Tell the client that its frame `echo` was refused."""
         if self.state is not State.OPEN:
@@ -184,15 +132,6 @@ class Connection(Endpoint):
             self.close(closing.FLOODING, f"{FLOOD} frames in a row were rate_limited")
         elif refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
             self.close(closing.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
-
-    def close(self, code: int, reason: str) -> None:
-        """Close with a code that says what to do, after what is pending."""
-        if self.state is not State.OPEN:
-            return
-        # The client may have closed, or broken the protocol, later in what was just read: that is answered already.
-        if self._protocol.state is PROTOCOL_OPEN:
-            self._protocol.send_close(code, reason)
-        self._finish()
 
     def answered(self) -> None:
         """One of the socket's units of work is done."""
@@ -366,39 +305,18 @@ class Connection(Endpoint):
 
     # The end.
 
-    def _has_room(self) -> bool:
-        """Whether the client, which is behind, may be sent what is pending."""
-        if self.backlog > self.hub.settings.backlog_bytes:
-            self.fall_behind(f"{self.hub.settings.backlog_bytes} bytes wait (limits.backlog_bytes)")
-        else:
-            self.hub.backlogs.grew(sum(map(len, self.pending)))
-        return self.state is State.OPEN
-
-    def fall_behind(self, why: str) -> None:
-        """The client reads too slowly: what waits is dropped, and it may come back for it."""
-        self.pending.clear()
-        self.close(closing.TOO_SLOW, f"the client reads too slowly: {why}")
-
     def left(self) -> None:
         """Frames reach the client no more."""
-        self.pending.clear()
+        super().left()
         self._held = None
-        self.pulse.stop()
-        if self.replay is not None:
-            self.replay.go_on()
         self.hub.detach(self)
-
-    def _ping(self, payload: bytes) -> None:
-        self.add(frames.ping(payload))
 
     def _give_up(self) -> None:
         # While frames are held back the pong may lie behind them, unread. The next tick asks again.
         if self._held is None:
-            self.close(closing.NO_PONG, "no pong in time")
+            super()._give_up()
 
     def _finish(self) -> None:
-        """Send what is left, the close frame last."""
-        outgoing = [*self.pending, *self._protocol.data_to_send()]
         # If more lies behind, the client's close frame does as well: who knows how far.
-        self._depart(b"".join(outgoing), is_last=SEND_EOF in outgoing or bool(self._early))
-        self._early = b""
+        unread, self._early = self._early, b""
+        self._send_last(is_unread=bool(unread))

@@ -11,6 +11,7 @@ from actions.rules import Rules
 from hub import frames
 from hub.backlogs import Backlogs
 from hub.connection import Connection
+from hub.outgoing import Outgoing
 from hub.presence import Presence
 from hub.publisher import Publisher, announce, send
 from hub.registry import Registry
@@ -58,7 +59,7 @@ class Hub:
         self._registry = Registry[Connection](settings.live_members)
         self._presence = Presence(self.timers, settings.linger_seconds, self._went_offline)
         self._typing = Typing(self.timers, self._tell_typing)
-        self._dirty: list[Connection] = []
+        self._dirty: list[Outgoing] = []
         self._flush_is_due = False
         self._wheel = Wheel(self.timers, settings.ping_seconds)
         self.backlogs = Backlogs(settings.total_backlog_bytes, self._wheel)
@@ -194,7 +195,7 @@ class Hub:
 
         self._store.submit(sessions.acting(actor, deliver), _log_failure)
 
-    def has_pending(self, connection: Connection) -> None:
+    def has_pending(self, connection: Outgoing) -> None:
         """The connection has something to send: it goes out at the end of this commit or turn of the loop."""
         self._dirty.append(connection)
         if not self._flush_is_due:
