@@ -11,6 +11,7 @@ from typing import Literal
 from actions.actor import Actor
 from actions.messages import seen_by
 from actions.rules import Rules
+from protocol.entities import Conversation
 from protocol.events import (
     ConversationChanged,
     Event,
@@ -26,7 +27,12 @@ from storage.events import Entry
 
 PAGE_EVENTS = 200
 PAGE_CHARS = 64 * 1024
-"""A page ends with the text that passes so many characters: this bounds what one socket has in memory."""
+"""A page ends with the event that passes so many characters: this bounds what one socket has in memory."""
+
+EVENT_CHARS = 300
+FILE_CHARS = 700
+MEMBER_CHARS = 8
+"""What an event, an attachment's names and URL, and a member of a conversation come to, roughly."""
 
 Receipt = ReceiptMoved | UnreadChanged
 
@@ -60,14 +66,14 @@ def page(snapshot: Snapshot, rules: Rules, actor: Actor, after: int, moved: int)
     """The oldest events after `after` that concern the actor; with the last, receipts that moved since `moved`."""
     entries = events.after(snapshot, actor.user_id, after, limit=PAGE_EVENTS, live_members=rules.live_members)
     found: list[Event] = []
+    known: dict[int, Conversation] = {}
     chars = 0
     for entry in entries:
-        event = _event(snapshot, rules, actor, entry)
+        event = _event(snapshot, rules, actor, entry, known)
         found.append(event)
-        if isinstance(event, MessagePosted):
-            chars += len(event.message["text"])
-            if chars >= PAGE_CHARS:
-                break
+        chars += _chars(event)
+        if chars >= PAGE_CHARS:
+            break
     is_last = len(found) == len(entries) < PAGE_EVENTS
     receipts = _receipts(snapshot, actor, moved) if is_last else ()
     return Page(tuple(found), is_last, receipts, events.tip(snapshot), moved)
@@ -107,7 +113,10 @@ def _caught_up(
     )
 
 
-def _event(snapshot: Snapshot, rules: Rules, actor: Actor, entry: Entry) -> Event:
+def _event(
+    snapshot: Snapshot, rules: Rules, actor: Actor, entry: Entry, known: dict[int, Conversation]
+) -> Event:
+    """What an entry stands for. `known` are the conversations that the page has shown already."""
     match entry.kind:
         case "message":
             stored = messages.by_id(snapshot, entry.event_id)
@@ -121,7 +130,9 @@ def _event(snapshot: Snapshot, rules: Rules, actor: Actor, entry: Entry) -> Even
             assert user is not None
             last_seen_at = None if user.last_seen_at is None else rfc3339(user.last_seen_at)
             return UserUpdated(entry.event_id, user.id, user.username, last_seen_at, ())
-    conversation = conversations.by_id(snapshot, entry.subject)
+    conversation = known.get(entry.subject)
+    if conversation is None:
+        conversation = known[entry.subject] = conversations.by_id(snapshot, entry.subject)
     mine = (actor.user_id,)
     return ConversationChanged(
         entry.event_id,
@@ -129,6 +140,16 @@ def _event(snapshot: Snapshot, rules: Rules, actor: Actor, entry: Entry) -> Even
         added=mine if entry.kind == "created" else (),
         removed=mine if entry.kind == "removed" else (),
     )
+
+
+def _chars(event: Event) -> int:
+    match event:
+        case MessagePosted():
+            message = event.message
+            return EVENT_CHARS + len(message["text"]) + FILE_CHARS * len(message["attachments"])
+        case ConversationChanged():
+            return EVENT_CHARS + MEMBER_CHARS * len(event.conversation["members"])
+    return EVENT_CHARS
 
 
 def _conversation_of(event: Event) -> int | None:

@@ -1,8 +1,8 @@
 """Sockets that resume: what their user missed goes before the live traffic (docs/protocol.md section 6, Resuming).
 
 However much that is, one page of it is in memory for each socket, and the next is read when the client has taken the
-last. Live events wait in the log meanwhile. One page is read at a time, so that a thousand clients that come back at
-once take turns, and leave the other reader to REST.
+last. Live events wait in the log meanwhile. One page is read at a time, so that a thousand users who come back at once
+take turns, and leave the other reader to REST.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from actions import replay
 from actions.actor import Actor
@@ -64,6 +65,8 @@ class Resuming:
         self._registry = registry
         self._timers = timers
         self._turn = asyncio.Semaphore()
+        # Whoever resumes on twenty sockets stands in the queue once, like everybody else.
+        self._own_turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, connection: "Connection", state: Replay) -> None:
@@ -124,7 +127,8 @@ class Resuming:
                 return
 
     async def _read(self, actor: Actor, query: Callable[[Snapshot], T]) -> T:
-        async with self._turn:
+        own = self._own_turns.setdefault(actor.user_id, asyncio.Lock())
+        async with own, self._turn:
             return await self._store.read(acting(actor, query))
 
     async def _finish(self, actor: Actor, after: int, page: Page) -> bool:

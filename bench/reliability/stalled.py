@@ -112,7 +112,8 @@ async def run(folder: Path, plan: Plan) -> list[str]:
     # The readers are in these, too: what they cost those who write to them is what counts.
     groups += [[others[2 * pair], others[2 * pair + 1], *readers] for pair in range(PAIRS)]
     crowd = await asyncio.to_thread(seed, data_dir, len(readers) + AUTHORS + 2 * PAIRS, groups)
-    with Server(data_dir) as server:
+    # However long it takes: what the readers have is compared with all that happened.
+    with Server(data_dir, {"LIMITS__RESUME_EVENTS": "1000000"}) as server:
         room = Room(server, crowd, plan)
         pairs = [
             (
@@ -242,9 +243,12 @@ class Room:
         faults += [
             f"{reader.log.name} was closed with {dict(reader.codes)}"
             for reader in self.readers
-            if not reader.codes[TOO_SLOW] or set(reader.codes) - {TOO_SLOW, LOST}
+            # Who reads on too late to see its close finds the connection gone.
+            if not reader.codes or set(reader.codes) - {TOO_SLOW, LOST}
         ]
         readers = len(self.readers)
+        if not self._plan.rounds:
+            return faults  # too short for memory to tell anything: tests of the hub hold each backlog to its bound
         if self._growth("stopped") > readers * (BACKLOG_MIB + MESSAGE_MIB) or self._growth(
             "burst"
         ) > PASSING * BURST_MIB + readers * (BACKLOG_MIB + BURST_MIB):

@@ -445,3 +445,41 @@ async def test_a_server_that_stops_lets_go_of_replays(make_house: MakeHouse) -> 
     house.hub.stop_reading()
     await house.hub.close_all()
     assert not house.hub._resuming._tasks
+
+
+async def test_a_page_is_bounded_whatever_is_in_it(house: House) -> None:
+    ann, *others = await house.people(*["ann"] + ["other"] * 300)
+    group = await house.group(ann, *others)
+    for number in range(60):
+        await house.rename(ann, group, f"title {number}")
+    actor = house.actor(others[0])
+    page = await house.store.read(lambda view: replay.page(view, house.rules, actor, 0, 0))
+    assert not page.is_last
+    assert 10 < len(page.events) < 40
+    assert len(await resumed(await house.connect(others[0], since=0))) == 62
+
+
+async def test_who_resumes_on_many_sockets_stands_in_the_queue_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await house.people("ann", "bob")
+    read, may, order = house.store.read, asyncio.Event(), list[int]()
+
+    async def held(query: Any) -> Any:
+        await may.wait()
+        return await read(query)
+
+    monkeypatch.setattr(house.hub._resuming._store, "read", held)
+    sockets = [await house.connect(ann, since=0) for _ in range(10)]
+    victim = await house.connect(bob, since=0)
+
+    async def wait(socket: Socket, who: int) -> None:
+        await socket.next("resumed")
+        order.append(who)
+
+    waiting = [asyncio.create_task(wait(socket, ann.id)) for socket in sockets]
+    waiting.append(asyncio.create_task(wait(victim, bob.id)))
+    await asyncio.sleep(0)
+    may.set()
+    await asyncio.gather(*waiting)
+    assert order.index(bob.id) < 3, "he waited for all of hers"
