@@ -24,9 +24,13 @@ logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 200
 
-TURN_BYTES = 1024
+TURN_BYTES = 16 * 1024
 """So much of what a client sent is taken before it is others' turn. A read brings up to 256 KiB, which may be 16,000
-frames: with twenty sockets that flood, others waited for seconds until they were heard."""
+frames: with twenty sockets that flood, others waited for seconds until they were heard. Less would part messages that
+came together into commits of their own."""
+
+SLOW_TURN_BYTES = 1024
+"""So much of a client's whose last frames were all refused for their rate, and no more."""
 
 REFUSED_SECONDS = 0.1
 """So long a client whose frames are all refused for their rate has to wait for its next turn."""
@@ -79,7 +83,7 @@ class Connection(Outgoing):
             case State.ADMITTING | State.OPEN:
                 # Behind the request, or what waits for its turn. Reading is paused, so this stays small.
                 self._early += data
-            case State.CLOSING if len(data) > TURN_BYTES:
+            case State.CLOSING if len(data) > SLOW_TURN_BYTES:
                 # This is more than an answer to our close frame, and nobody has to read it.
                 self._end()
             case State.CLOSING:
@@ -208,8 +212,9 @@ class Connection(Outgoing):
                 self._receive(early)
 
     def _receive(self, data: bytes) -> None:
-        self._early = data[TURN_BYTES:]
-        self._protocol.receive_data(data[:TURN_BYTES])
+        size = SLOW_TURN_BYTES if self._meter.is_refusing else TURN_BYTES
+        self._early = data[size:]
+        self._protocol.receive_data(data[:size])
         frames_in = cast(list[Frame], self._protocol.events_received())
         if self._held is None:
             self._take_all(frames_in)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from actions.rates import Rates
-from hub.connection import MAX_IN_FLIGHT, REFUSED_SECONDS, TURN_BYTES
+from hub.connection import MAX_IN_FLIGHT, REFUSED_SECONDS, SLOW_TURN_BYTES, TURN_BYTES
+from hub.meter import PATIENCE
 from tests.hub.conftest import MakeHouse
 from tests.support.raw import BINARY, frame_bytes, text_bytes
 
@@ -59,7 +60,7 @@ async def test_a_message_as_large_as_may_be_is_put_together_over_many_turns(make
     dialog = await house.dialog(ann, bob)
     client = await house.raw(ann)
     message = {"type": "send_message", "conversation_id": dialog, "temp_id": "1", "text": "🙂" * 10_000}
-    assert len(text_bytes(message)) > 20 * TURN_BYTES
+    assert len(text_bytes(message)) > 2 * TURN_BYTES
     await client.send(text_bytes(message))
     assert (await client.text("message_sent"))["message"]["text"] == message["text"]
 
@@ -70,10 +71,13 @@ async def test_a_client_that_is_over_its_rate_is_read_slowly(make_house: MakeHou
     dialog = await house.dialog(ann, bob)
     client = await house.raw(ann)  # the first of its two calls
     frame = text_bytes({"type": "typing_start", "conversation_id": dialog})
-    count = 8 * TURN_BYTES // len(frame)
+    await client.send(frame * (PATIENCE + 1))  # one is taken
+    for _ in range(PATIENCE):
+        assert (await client.text("error"))["code"] == "rate_limited"
+    count = 8 * SLOW_TURN_BYTES // len(frame)
     began = house.hub.timers.time()
     await client.send(frame * count)
-    for _ in range(count - 1):
+    for _ in range(count):
         assert (await client.text("error"))["code"] == "rate_limited"
     assert house.hub.timers.time() - began > 2 * REFUSED_SECONDS
     # And it goes on, however slowly.
@@ -88,7 +92,9 @@ async def test_what_lies_behind_a_frame_that_closes_the_socket_is_not_read(make_
     dialog = await house.dialog(ann, bob)
     client = await house.raw(ann)
     message = {"type": "send_message", "conversation_id": dialog, "temp_id": "1", "text": "too late"}
-    await client.send(frame_bytes(BINARY, b"x") + text_bytes(message) * 100)
+    await client.send(
+        frame_bytes(BINARY, b"x") + text_bytes(message) * (2 * TURN_BYTES // len(text_bytes(message)))
+    )
     assert (await client.until_close()).close_code == 1003
     # Its own close frame would be somewhere behind: nobody waits for that.
     await client.ended()
