@@ -150,4 +150,5 @@ def notices(view: View, columns: int) -> list[Fragments]:
         [("class:faint", " " + cut(each, columns - 2))] for each in view.transfers.values()
     ]
     style = "class:error" if view.is_error else ""
-    return found + [[(style, " " + row)] for row in wrap(view.notice, columns - 2) if view.notice]
+    lines = {view.trouble: "class:error", view.notice: style}
+    return found + [[(lines[line], " " + row)] for line in lines if line for row in wrap(line, columns - 2)]

@@ -54,13 +54,12 @@ class Connection:
     async def _take_in(self, event: Event) -> None:
         if event["type"] == "hello":
             self.view.link = "connecting"
-            if self.view.is_error:
-                self.view.tell("")
+            self.view.trouble = ""
         elif event["type"] == "offline":
             self.view.link = "lost"
             self.model.part()
             if not isinstance(event["error"], ConnectionLost):
-                self.view.tell(str(event["error"]), error=True)
+                self.view.trouble = str(event["error"])
         elif event["type"] == "resync":
             self._is_loading = True
             if self._log not in ("", event["log"]):
@@ -83,12 +82,11 @@ class Connection:
             try:
                 await work()
             except (Rejected, Unreachable) as error:
-                self.view.tell(str(error), error=True)
+                self.view.trouble = str(error)
                 self._changed()
                 await Timing().pause(attempt, error)
             else:
-                if attempt:
-                    self.view.tell("")
+                self.view.trouble = ""
                 return
 
     async def _load_all(self) -> None:

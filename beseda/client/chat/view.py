@@ -38,7 +38,10 @@ class View:
     link: Link = "connecting"
     position: Position | None = None
     """None at the end, where new messages come in."""
+    trouble: str = ""
+    """Why there is no connection; empty if there is one, or if it was merely lost."""
     notice: str = ""
+    """How the last thing that one did went. Nothing that happens by itself takes its place unread."""
     is_error: bool = False
     overlay: tuple[str, Sequence[str]] | None = None
     """A title, and rows: what a command found. Any key closes it."""

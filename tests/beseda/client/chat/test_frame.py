@@ -132,3 +132,12 @@ def test_notices_are_wrapped_and_can_not_command_the_terminal() -> None:
     assert flat(rows[0]) == " sending tea.jpg 40 %"
     assert rows[1] == [("class:error", " �[2J word word word word word word")]
     assert max(width(flat(row)) for row in rows) <= 40
+
+
+def test_why_there_is_no_connection_does_not_take_the_place_of_an_answer_and_shows_once() -> None:
+    view = View("http://x", trouble="Nothing listens.")
+    assert frame.notices(view, 40) == [[("class:error", " Nothing listens.")]]
+    view.tell("Leave again.")
+    assert frame.notices(view, 40) == [[("class:error", " Nothing listens.")], [("", " Leave again.")]]
+    view.tell("Nothing listens.", error=True)
+    assert frame.notices(view, 40) == [[("class:error", " Nothing listens.")]]

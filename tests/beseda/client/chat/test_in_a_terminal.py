@@ -239,10 +239,9 @@ async def test_what_waits_and_what_failed_is_told_on_the_way_out(
         await terminal.until("NO CONNECTION")
         terminal.say("never sent")
         await terminal.until("never sent  · waiting")
-        terminal.say("/dm somebody")
         await terminal.until(f"Nothing listens at {server.base_url}.")
         terminal.press("ctrl-d")
-        await terminal.until("Ctrl-D again")
+        await terminal.until(f"Nothing listens at {server.base_url}.", "Ctrl-D again")
         terminal.press("ctrl-d")
         assert await terminal.ended() == 0
         await terminal.until("Not sent: never sent")
