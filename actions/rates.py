@@ -7,6 +7,7 @@ from actions.buckets import Buckets
 from protocol.errors import Refused
 
 CHARS_EACH = 1000
+BYTES_EACH = 32 * 1024
 MEMBERS_EACH = 50
 
 
@@ -56,6 +57,11 @@ class Rates:
     def call(self, user_id: int) -> None:
         """Any other frame or request costs 1."""
         self._calls.take(user_id)
+
+    def body(self, user_id: int, size: int) -> None:
+        """The JSON body of a request costs 1 for each 32 KiB that it has, besides the request."""
+        if size >= BYTES_EACH:
+            self._calls.take(user_id, size // BYTES_EACH)
 
 
 def _started(amount: int, each: int) -> int:

@@ -13,6 +13,7 @@ from api.health import Readiness
 from api.problems import HANDLERS
 from api.security import SecurityHeaders
 from api.services import Services
+from api.tarpit import Tarpit
 
 
 def build(services: Services, state: Mapping[str, Any] | None = None) -> Starlette:
@@ -20,7 +21,12 @@ def build(services: Services, state: Mapping[str, Any] | None = None) -> Starlet
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        yield {"services": services, "readiness": Readiness(services.store), **(state or {})}
+        yield {
+            "services": services,
+            "readiness": Readiness(services.store),
+            "tarpit": Tarpit(),
+            **(state or {}),
+        }
 
     rooms = (auth, users, conversations, messages, files, admin, server, documents, health)
     app = Starlette(

@@ -7,7 +7,7 @@ from starlette.routing import Route
 from actions import accounts, sessions
 from actions.sessions import acting
 from actions.tickets import TICKET_SECONDS
-from api.charging import caller
+from api.charging import caller, paid_body
 from api.requests import address, body, path_id, services, user_agent
 from api.responses import answer, created, no_content
 from api.routing import resource
@@ -69,7 +69,7 @@ async def logout(request: Request) -> Response:
 async def change_password(request: Request) -> Response:
     """204: the caller has another password, and no other session."""
     parts, actor = caller(request)
-    command = await body(request, ChangePassword)
+    command = await paid_body(request, actor, ChangePassword)
     await accounts.change_password(
         parts.store, parts.rules, parts.passwords, actor, command, address(request)
     )

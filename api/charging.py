@@ -2,14 +2,19 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import TypeVar
 
 from starlette.requests import Request
 
 from actions.actor import Actor
 from actions.conversations import told_of_change
-from api.requests import identified
+from api.requests import identified, json_bytes, services
 from api.services import Services
+from protocol.codec import decode, parse
+from protocol.commands import Command
 from protocol.errors import Refused
+
+C = TypeVar("C", bound=Command)
 
 
 def caller(request: Request) -> tuple[Services, Actor]:
@@ -31,9 +36,20 @@ def teller(request: Request) -> Iterator[tuple[Services, Actor]]:
     parts.rules.rates.require_event(actor.user_id)
     try:
         yield parts, actor
-    except Refused:
-        parts.rules.rates.call(actor.user_id)
+    except Refused as refusal:
+        if refusal.code != "rate_limited":
+            parts.rules.rates.call(actor.user_id)
         raise
+
+
+async def paid_body(request: Request, actor: Actor, model: type[C]) -> C:
+    """The JSON body as a command; a large one is paid for before it is parsed.
+
+    Raises Refused: `rate_limited`, and what `body` raises.
+    """
+    data = await json_bytes(request)
+    services(request).rules.rates.body(actor.user_id, len(data))
+    return parse(model, decode(data))
 
 
 async def pay_for_change(parts: Services, actor: Actor, conversation_id: int, more: int = 0) -> None:

@@ -6,8 +6,8 @@ from starlette.routing import Route
 
 from actions import conversations, members
 from actions.sessions import acting
-from api.charging import caller, pay_for_change, teller
-from api.requests import body, path_id, query
+from api.charging import caller, paid_body, pay_for_change, teller
+from api.requests import path_id, query
 from api.responses import answer, created, no_content
 from api.routing import resource
 from protocol.commands import AddMembers, ConversationPage, CreateConversation, Rename, SetRole
@@ -26,7 +26,7 @@ def routes() -> list[Route]:
 async def create(request: Request) -> Response:
     """201: a new conversation; 200: the dialog that the two have already."""
     with teller(request) as (parts, actor):
-        command = await body(request, CreateConversation)
+        command = await paid_body(request, actor, CreateConversation)
     parts.rules.rates.change(actor.user_id, len(command.members) + 1)
     conversation, is_new = await parts.store.write(
         acting(actor, lambda tx: conversations.create(tx, parts.rules, actor, command))
@@ -59,7 +59,7 @@ async def get(request: Request) -> Response:
 async def rename(request: Request) -> Response:
     """200: the conversation with its new title."""
     with teller(request) as (parts, actor):
-        conversation_id, command = path_id(request), await body(request, Rename)
+        conversation_id, command = path_id(request), await paid_body(request, actor, Rename)
     await pay_for_change(parts, actor, conversation_id)
     return answer(
         await parts.store.write(
@@ -82,7 +82,7 @@ async def list_members(request: Request) -> Response:
 async def add_members(request: Request) -> Response:
     """200: the conversation with its new members."""
     with teller(request) as (parts, actor):
-        conversation_id, command = path_id(request), await body(request, AddMembers)
+        conversation_id, command = path_id(request), await paid_body(request, actor, AddMembers)
     await pay_for_change(parts, actor, conversation_id, more=len(command.members))
     return answer(
         await parts.store.write(
@@ -104,7 +104,7 @@ async def set_role(request: Request) -> Response:
     """200: the member in its new role."""
     with teller(request) as (parts, actor):
         conversation_id, user_id = path_id(request), path_id(request, "user_id")
-        command = await body(request, SetRole)
+        command = await paid_body(request, actor, SetRole)
     await pay_for_change(parts, actor, conversation_id)
     return answer(
         await parts.store.write(

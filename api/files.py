@@ -7,9 +7,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from actions import attachments
-from api.charging import caller
+from api.charging import caller, paid_body
 from api.downloads import answer_file
-from api.requests import body, declared_length, own_url, path_id, services
+from api.requests import declared_length, own_url, path_id, services
 from api.responses import answer
 from api.routing import resource
 from protocol.commands import Presign
@@ -29,7 +29,7 @@ def routes() -> list[Route]:
 async def presign(request: Request) -> Response:
     """`POST /attachments/presign`: 201 with where to PUT the bytes."""
     parts, actor = caller(request)
-    command = await body(request, Presign)
+    command = await paid_body(request, actor, Presign)
     presigned = await attachments.presign(
         parts.store, parts.rules, parts.attachments, parts.files, actor, command, own_url(request)
     )

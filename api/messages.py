@@ -10,8 +10,8 @@ from starlette.routing import Route
 from actions import messages, receipts, sending
 from actions.actor import Actor
 from actions.sessions import acting
-from api.charging import caller, teller
-from api.requests import body, path_id, query
+from api.charging import caller, paid_body, teller
+from api.requests import path_id, query
 from api.responses import answer, created, no_content
 from api.routing import resource
 from api.services import Services
@@ -33,7 +33,7 @@ def routes() -> list[Route]:
 async def send(request: Request) -> Response:
     """201: the message is stored; 200: it was already, under this `temp_id`."""
     with teller(request) as (parts, actor):
-        conversation_id, command = path_id(request), await body(request, PostMessage)
+        conversation_id, command = path_id(request), await paid_body(request, actor, PostMessage)
     parts.rules.rates.message(actor.user_id, len(command.text))
     # A script that posts has not been reading: unlike a message from a socket, one from here reads nothing.
     sent = await sending.send(
@@ -58,7 +58,7 @@ async def history(request: Request) -> Response:
 async def read(request: Request) -> Response:
     """204: all up to the message is read."""
     parts, actor = caller(request)
-    conversation_id, command = path_id(request), await body(request, MarkRead)
+    conversation_id, command = path_id(request), await paid_body(request, actor, MarkRead)
     await parts.store.write(
         acting(actor, lambda tx: receipts.read(tx, parts.rules, actor, conversation_id, command.message_id))
     )

@@ -53,12 +53,17 @@ def path_id(request: Request, name: str = "id") -> int:
 
 async def body(request: Request, model: type[C]) -> C:
     """The JSON body as a command. Raises Refused `malformed`, `invalid`, `too_large` or `unsupported_media_type`."""
+    return parse(model, decode(await json_bytes(request)))
+
+
+async def json_bytes(request: Request) -> bytes:
+    """The JSON body as it came. Raises Refused `malformed`, `too_large` or `unsupported_media_type`."""
     if not _has_body(request):
         raise Refused("malformed", "The request has no body.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Refused("unsupported_media_type", "Send the body as application/json.")
-    return parse(model, decode(await _read(request, services(request).body_bytes)))
+    return await _read(request, services(request).body_bytes)
 
 
 def query(request: Request, model: type[C]) -> C:

@@ -7,8 +7,8 @@ from starlette.routing import Route
 from actions import profile, users
 from actions.actor import Actor
 from actions.sessions import acting
-from api.charging import caller
-from api.requests import address, body, path_id, query
+from api.charging import caller, paid_body
+from api.requests import address, path_id, query
 from api.responses import answer
 from api.routing import resource
 from api.services import Services
@@ -36,7 +36,7 @@ async def me(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """200: the caller, with another name or email."""
     parts, actor = caller(request)
-    command = await body(request, UpdateProfile)
+    command = await paid_body(request, actor, UpdateProfile)
     return answer(
         await profile.update(
             parts.store, parts.rules, parts.passwords, parts.presence, actor, command, address(request)

@@ -184,7 +184,12 @@ class Connection(Outgoing):
             )
             rules.rates.call(accepted.claims.user_id)
         except Refused as refusal:
-            self.reject(refusal)
+            if refusal.code == "rate_limited":
+                self.state = State.ADMITTING
+                self._transport.pause_reading()
+                self.hub.timers.call_later(REFUSED_SECONDS, self.reject, refusal)
+            else:
+                self.reject(refusal)
             return
         self._response = accepted.response
         self.actor = Actor(accepted.claims.user_id, accepted.claims.session_id, self)

@@ -11,7 +11,7 @@ import pytest
 from tests.api.conftest import Cast
 from tests.support.files import PNG, presign
 from tests.support.fixtures import Connect
-from tests.support.rest import Rest, refused
+from tests.support.rest import Person, Rest, refused
 from tests.support.server import ServerProcess
 
 BURST = 8
@@ -127,6 +127,30 @@ async def test_what_is_refused_for_the_rate_is_not_stored(rest: Rest) -> None:
     assert set(codes) == {201, 429}
     kept = [message["text"] for message in await rest.whole_history(bob, dialog)]
     assert kept == [text for text, code in zip(texts, codes, strict=True) if code == 201]
+
+
+async def test_refusals_for_the_rate_come_slowly_over_however_many_connections(
+    rest: Rest, cast: Cast
+) -> None:
+    await spent(lambda: rest.get("/users/me", cast.ann))
+    begin = time.monotonic()
+    found = await asyncio.gather(*(rest.get("/users/me", cast.ann) for _ in range(30)))
+    # Ten a second and client; some may pass in between, as the bucket fills.
+    assert time.monotonic() - begin >= 1.5
+    assert sum(response.status_code == 429 for response in found) >= 20
+
+
+async def test_a_large_body_costs_a_call_for_each_32_kib_and_is_not_parsed_before(
+    rest: Rest, cast: Cast
+) -> None:
+    async def create(person: Person, size: int) -> int:
+        headers = {"Content-Type": "application/json"}
+        content = b"{" + b" " * (size - 1)
+        return (await rest.request("POST", "/chats", by=person, content=content, headers=headers)).status_code
+
+    assert [await create(cast.bob, 32 * 1024 - 1) for _ in range(3)] == [400] * 3
+    # One takes all that there is, and the next would have to wait until the bucket is full.
+    assert 429 in [await create(cast.eve, 900_000) for _ in range(3)]
 
 
 async def test_who_needs_no_account_has_no_rate(rest: Rest) -> None:

@@ -1,8 +1,10 @@
 """Rates on real sockets, under a clock that stands still (docs/protocol.md, Rates)."""
 
+import time
 from typing import Any
 
 from actions.rates import Rates
+from hub.connection import REFUSED_SECONDS
 from hub.meter import FLOOD
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
@@ -150,7 +152,9 @@ async def test_opening_a_socket_is_a_call_and_refused_before_the_upgrade(make_ho
         (await at.house.raw(ann)).close()
     for token in (ann.token, at.house.rules.tickets.issue(ann.id, at.house.actor(ann).session_id)):
         client = await at.house.dial()
+        begin = time.monotonic()
         answer = await client.upgrade(f"/ws?token={token}")
+        assert time.monotonic() - begin >= REFUSED_SECONDS
         assert (answer.status, answer.problem["code"]) == (429, "rate_limited")
         assert answer.headers["retry-after"] == "1"
         await client.ended()
