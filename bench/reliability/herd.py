@@ -39,8 +39,9 @@ SHORT = Plan(clients=60, quiet_seconds=0.5)
 
 @dataclass
 class Return:
-    """How it went for one client: when it had all, on the monotonic clock, and the messages that it was told."""
+    """How it went for one client: when it was open and when it had all, on the monotonic clock; what it was told."""
 
+    opened: float
     resumed: float
     attempts: int
     told: list[int]
@@ -76,11 +77,13 @@ async def run(folder: Path, plan: Plan, promised_seconds: float = PROMISED_SECON
             gauge.phase = "quiet"
             await asyncio.sleep(plan.quiet_seconds)
         took = sorted(one.resumed - began for one in returns)
+        opened = sorted(one.opened - began for one in returns)
         print(
             f"herd: {plan.clients} clients, {sum(len(one.told) for one in returns) / len(returns):.0f} events each"
         )
         print(
-            f"  drained in {drained:.1f} s; back: the first in {took[0]:.1f} s, half in {took[len(took) // 2]:.1f} s,"
+            f"  drained in {drained:.1f} s; open: the first in {opened[0]:.1f} s, half in {opened[len(took) // 2]:.1f} s,"
+            f" all in {opened[-1]:.1f} s; back: the first in {took[0]:.1f} s, half in {took[len(took) // 2]:.1f} s,"
             f" all in {took[-1]:.1f} s; {sum(one.attempts for one in returns)} attempts; peak {server.peak():.0f} MiB"
         )
         for phase, times in gauge.times.items():
@@ -179,12 +182,13 @@ async def _return(port: int, token: str, since: int, place: int) -> Return:
             attempts += 1
             with contextlib.suppress(OSError, Rejected, TimeoutError):
                 wire = await connect(port, token, on_frame, {"since": since})
+                opened = time.monotonic()
                 await asyncio.wait([*ends, wire.closed], return_when=asyncio.FIRST_COMPLETED)
                 if done.done():
                     break
             told.clear()
             await asyncio.sleep(random.uniform(0.02, 0.2))
-    return Return(done.result(), attempts, told)
+    return Return(opened, done.result(), attempts, told)
 
 
 def _compare(
