@@ -51,15 +51,16 @@ class Page:
     moved: int
 
 
-def begin(snapshot: Snapshot, rules: Rules, actor: Actor, since: int, slack: int) -> int | None:
-    """From which event on receipts may be unknown to who had all events up to `since`.
+def first_page(snapshot: Snapshot, rules: Rules, actor: Actor, since: int, slack: int) -> Page | None:
+    """The first page for who had all events up to `since`.
 
-    Receipts are told at a pace: of two cursors that moved within `slack` milliseconds, the first may be told last.
-    None where more events came since then than are replayed (`limits.resume_events`).
+    None where more events came since then than are replayed (`limits.resume_events`). Receipts are told at a pace:
+    of two cursors that moved within `slack` milliseconds, the first may be told last, so those from shortly before
+    `since` come too.
     """
     if events.are_more(snapshot, actor.user_id, since, rules.resume_events):
         return None
-    return events.some_time_before(snapshot, since, slack)
+    return page(snapshot, rules, actor, since, events.some_time_before(snapshot, since, slack))
 
 
 def page(snapshot: Snapshot, rules: Rules, actor: Actor, after: int, moved: int) -> Page:

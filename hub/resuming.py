@@ -109,22 +109,24 @@ class Resuming:
 
     async def _replay(self, connection: "Connection", state: Replay) -> None:
         actor, after = connection.actor, state.since.event_id
-        rules, slack = self._rules, self._slack
-        begun = await self._read(actor, lambda view: replay.begin(view, rules, actor, after, slack))
-        if begun is None:
+        rules = self._rules
+        page = await self._read(
+            actor, partial(replay.first_page, rules=rules, actor=actor, since=after, slack=self._slack)
+        )
+        if page is None:
             await self._store.write(acting(actor, lambda tx: replay.give_up(tx, actor)))
             return
-        while connection.is_open:
-            page = await self._read(
-                actor, partial(replay.page, rules=rules, actor=actor, after=after, moved=begun)
-            )
+        while True:
             if page.events:
                 after = page.events[-1].event_id
                 self._hand(connection, page.events)
                 connection.flush(self._timers.time())
                 await state.drained(connection)
-            if page.is_last and await self._finish(actor, after, page):
+            if not connection.is_open or (page.is_last and await self._finish(actor, after, page)):
                 return
+            page = await self._read(
+                actor, partial(replay.page, rules=rules, actor=actor, after=after, moved=page.moved)
+            )
 
     async def _read(self, actor: Actor, query: Callable[[Snapshot], T]) -> T:
         own = self._own_turns.setdefault(actor.user_id, asyncio.Lock())

@@ -429,7 +429,7 @@ async def test_a_log_that_cannot_be_read_has_the_client_come_back(
         raise error
 
     ann = await house.person()
-    monkeypatch.setattr(replay, "begin", locked)
+    monkeypatch.setattr(replay, "first_page", locked)
     socket = await house.connect(ann, since=0)
     assert await socket.closed() == 1012
 

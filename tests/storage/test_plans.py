@@ -194,9 +194,8 @@ async def talk(house: House, zoe: Actor, other: Actor, group: int) -> None:
             lambda snapshot, page=page: messages.history(snapshot, rules, zoe, dialog, page)  # type: ignore[misc]
         )
         assert history
-    begun = await house.read(lambda snapshot: replay.begin(snapshot, rules, zoe, 0, 0))
-    assert begun is not None
-    missed = await house.read(lambda snapshot: replay.page(snapshot, rules, zoe, 0, begun))
+    missed = await house.read(lambda snapshot: replay.first_page(snapshot, rules, zoe, 0, 0))
+    assert missed is not None
     assert missed.receipts
     assert await house.write(lambda tx: replay.finish(tx, rules, zoe, 0, missed))
     draft = Draft(text="hello")
