@@ -79,7 +79,9 @@ class Connection(Outgoing):
             case State.OPEN if not self._early:
                 self._receive(data)
             case State.HANDSHAKE:
-                self._shake_hands(data)
+                self.state = State.ADMITTING
+                self._transport.pause_reading()
+                self.hub.admission.line_up(self, data)
             case State.ADMITTING | State.OPEN:
                 # Behind the request, or what waits for its turn. Reading is paused, so this stays small.
                 self._early += data
@@ -124,7 +126,7 @@ class Connection(Outgoing):
 
     def reject(self, refusal: Refused) -> None:
         """Answer the upgrade with an HTTP error."""
-        if self.state in (State.HANDSHAKE, State.ADMITTING):
+        if self.state is State.ADMITTING:
             self._depart(handshake.refuse(refusal), is_last=True)
 
     def refuse(self, refusal: Refused, echo: dict[str, Any]) -> None:
@@ -173,20 +175,21 @@ class Connection(Outgoing):
 
     # The handshake.
 
-    def _shake_hands(self, data: bytes) -> None:
+    def shake_hands(self, request: bytes) -> None:
+        """Answer the upgrade request, or have the store asked whether it may be."""
+        if not self.is_waiting:
+            return
         peer = self._transport.get_extra_info("peername") or ("",)
         scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
         try:
             self.hub.require_room()
             rules = self.hub.rules
             accepted = handshake.accept(
-                data, str(peer[0]), scheme, self.hub.settings, rules.tokens, rules.tickets
+                request, str(peer[0]), scheme, self.hub.settings, rules.tokens, rules.tickets
             )
             rules.rates.call(accepted.claims.user_id)
         except Refused as refusal:
             if refusal.code == "rate_limited":
-                self.state = State.ADMITTING
-                self._transport.pause_reading()
                 self.hub.timers.call_later(REFUSED_SECONDS, self.reject, refusal)
             else:
                 self.reject(refusal)
@@ -195,9 +198,7 @@ class Connection(Outgoing):
         self.actor = Actor(accepted.claims.user_id, accepted.claims.session_id, self)
         if accepted.since is not None:
             self.replay = Replay(accepted.since)
-        self.state = State.ADMITTING
-        self._transport.pause_reading()
-        self.hub.admit(self)
+        self.hub.admission.admit(self)
 
     # Frames in.
 

@@ -1,6 +1,6 @@
 """One end of a TCP connection that uvicorn hands over: its life to the last byte, whatever is said on it.
 
-HANDSHAKE ──claims──▶ ADMITTING ──SocketAdmitted──▶ OPEN ──our close frame──▶ CLOSING ──theirs──▶ ENDED ──▶ LOST
+HANDSHAKE ──request──▶ ADMITTING ──SocketAdmitted──▶ OPEN ──our close frame──▶ CLOSING ──theirs──▶ ENDED ──▶ LOST
     └─────────────────────┴───────────── an HTTP refusal ────────────────────────────────────────────▲
 """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from actions import messages, receipts, sending, sessions, users
 from actions.rules import Rules
 from hub import frames
+from hub.admission import Admission
 from hub.backlogs import Backlogs
 from hub.connection import Connection
 from hub.outgoing import Outgoing
@@ -63,7 +64,7 @@ class Hub:
         self._flush_is_due = False
         self._wheel = Wheel(self.timers, settings.ping_seconds)
         self.backlogs = Backlogs(settings.total_backlog_bytes, self._wheel)
-        self._admitting = 0
+        self.admission = Admission(store)
         self._publisher = Publisher(self._registry, self._typing, self.timers, settings.receipt_seconds)
         self._resuming = Resuming(store, rules, self._registry, self.timers, settings.receipt_seconds)
 
@@ -122,22 +123,10 @@ class Hub:
         if self.is_draining:
             raise _stopping()
         limit = self.settings.sockets
-        if limit and self._admitting + len(self._wheel) >= limit:
+        if limit and self.admission.under_way + len(self._wheel) >= limit:
             raise Refused(
                 "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
             )
-
-    def admit(self, connection: Connection) -> None:
-        """Ask the store from where on the socket may listen; the answer opens it, or rejects it."""
-        self._admitting += 1
-        actor = connection.actor
-
-        def done(outcome: Outcome) -> None:
-            self._admitting -= 1
-            if outcome.error is not None:
-                connection.reject(outcome.error if isinstance(outcome.error, Refused) else unavailable())
-
-        self._store.submit(partial(sessions.admit, actor=actor), done)
 
     def handle(
         self,

@@ -82,9 +82,8 @@ async def run(folder: Path, plan: Plan, promised_seconds: float = PROMISED_SECON
             f"herd: {plan.clients} clients, {sum(len(one.told) for one in returns) / len(returns):.0f} events each"
         )
         print(
-            f"  drained in {drained:.1f} s; open: the first in {opened[0]:.1f} s, half in {opened[len(took) // 2]:.1f} s,"
-            f" all in {opened[-1]:.1f} s; back: the first in {took[0]:.1f} s, half in {took[len(took) // 2]:.1f} s,"
-            f" all in {took[-1]:.1f} s; {sum(one.attempts for one in returns)} attempts; peak {server.peak():.0f} MiB"
+            f"  drained in {drained:.1f} s; open: {_spread(opened)}; back: {_spread(took)};"
+            f" {sum(one.attempts for one in returns)} attempts; peak {server.peak():.0f} MiB"
         )
         for phase, times in gauge.times.items():
             print(f"  {phase}: {times}")
@@ -94,6 +93,10 @@ async def run(folder: Path, plan: Plan, promised_seconds: float = PROMISED_SECON
     if "herd" not in gauge.times:
         faults.append("nobody wrote meanwhile")
     return faults
+
+
+def _spread(took: list[float]) -> str:
+    return f"the first in {took[0]:.1f} s, half in {took[len(took) // 2]:.1f} s, all in {took[-1]:.1f} s"
 
 
 def raise_descriptor_limit() -> None:

@@ -90,7 +90,7 @@ async def test_uvicorns_own_shutdown_closes_sockets_and_breaks_off_handshakes(ho
     socket, waiting = await house.connect(ann), await house.dial()
     async with house.held():
         await waiting.send_upgrade(ann)
-        await house.until(lambda: house.hub._admitting)
+        await house.until(lambda: house.hub.admission.under_way)
         for connection in list(house.state.connections):
             connection.shutdown()
     assert await socket.closed() == 1012

@@ -59,7 +59,7 @@ async def test_frames_that_come_with_the_upgrade_request_are_answered_in_their_o
     ]
     async with house.held():  # so that the last one waits to be read, too
         await client.send_upgrade(ann, *frames)
-        await house.until(lambda: house.hub._admitting)
+        await house.until(lambda: house.hub.admission.under_way)
         await client.send_json({**frames[0], "temp_id": "last"})
     assert (await client.answer()).status == 101
     assert (await client.text())["type"] == "hello"

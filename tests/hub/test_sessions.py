@@ -119,7 +119,7 @@ async def test_a_session_that_ends_while_its_socket_is_admitted_leaves_no_socket
             ending = asyncio.ensure_future(house.logout(ann))
             await asyncio.sleep(0)
         await client.send_upgrade(ann)
-        await house.until(lambda: house.hub._admitting)
+        await house.until(lambda: house.hub.admission.under_way)
         if not ends_first:
             ending = asyncio.ensure_future(house.logout(ann))
             await asyncio.sleep(0)

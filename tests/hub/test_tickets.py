@@ -51,7 +51,7 @@ async def test_a_session_that_ends_while_its_ticket_is_redeemed_gets_no_socket(h
         ending = asyncio.ensure_future(house.logout(ann))
         await asyncio.sleep(0)
         opening = asyncio.ensure_future(upgrade(house, token))
-        await house.until(lambda: house.hub._admitting)
+        await house.until(lambda: house.hub.admission.under_way)
     await ending
     assert await opening == 401
 

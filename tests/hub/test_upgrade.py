@@ -158,13 +158,14 @@ async def test_upgrades_while_the_server_stops_are_503(house: House) -> None:
 
 async def test_an_upgrade_that_is_looked_up_as_the_server_stops_is_503(house: House) -> None:
     ann = await house.person()
-    admit = house.hub.admit
+    admission = house.hub.admission
+    admit = admission.admit
 
     def stopping(connection: object) -> None:
         admit(connection)  # type: ignore[arg-type]
         house.hub.stop_reading()
 
-    house.hub.admit = stopping  # type: ignore[method-assign]
+    admission.admit = stopping  # type: ignore[method-assign]
     await refused(house, 503, "unavailable", f"/ws?token={ann.token}")
 
 
