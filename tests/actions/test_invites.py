@@ -164,3 +164,9 @@ async def test_only_an_admin_in_a_session_that_goes_on_is_one(house: House, admi
     await house.write(lambda tx: sessions.logout(tx, admin))
     assert (await refusal(invite(house, admin))).code == "not_found"
     assert len(await listed(house)) == 1
+
+
+async def test_the_id_of_a_revoked_invitation_is_never_given_again(house: House, admin: Actor) -> None:
+    first = await invite(house, admin)
+    await house.write(lambda tx: invites.revoke(tx, first["id"]))
+    assert (await invite(house, admin))["id"] > first["id"]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import MakeScene
 from tests.support.files import PNG, presign
-from tests.support.fixtures import Connect
+from tests.support.fixtures import Connect, StartServer
 from tests.support.raw import RawSocket
 from tests.support.rest import Rest, refused, succeeded
 from tests.support.server import ServerProcess
@@ -87,3 +87,13 @@ async def test_without_descriptors_open_sockets_go_on_and_nothing_spins_and_it_r
         assert (await rest.put(file["url"], PNG)).status_code == 200
         await connect(ann)
         succeeded(await rest.get("/readyz"))
+
+
+def test_the_usual_soft_limit_of_open_files_is_raised_as_far_as_it_may_be(start_server: StartServer) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard - 1), hard))
+    try:
+        server = start_server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (hard, hard)
