@@ -45,6 +45,10 @@ SLACK_MILLISECONDS = 2000
 logger = logging.getLogger(__name__)
 
 
+class _Gone(Exception):
+    """The socket is open no more, and nobody waits for the replay."""
+
+
 class Resuming:
     """The sockets whose replay is under way.
 
@@ -98,6 +102,8 @@ class Resuming:
     async def _run(self, connection: "Connection", state: Replay) -> None:
         try:
             await self._replay(connection, state)
+        except _Gone:
+            pass
         except Refused as refusal:
             if refusal.code == "unauthorized":
                 connection.close(closing.SESSION_ENDED, "the session has ended")
@@ -111,7 +117,7 @@ class Resuming:
         actor, after = connection.actor, state.since.event_id
         rules = self._rules
         page = await self._read(
-            actor, partial(replay.first_page, rules=rules, actor=actor, since=after, slack=self._slack)
+            connection, partial(replay.first_page, rules=rules, actor=actor, since=after, slack=self._slack)
         )
         if page is None:
             await self._store.write(acting(actor, lambda tx: replay.give_up(tx, actor)))
@@ -125,12 +131,16 @@ class Resuming:
             if not connection.is_open or (page.is_last and await self._finish(actor, after, page)):
                 return
             page = await self._read(
-                actor, partial(replay.page, rules=rules, actor=actor, after=after, moved=page.moved)
+                connection, partial(replay.page, rules=rules, actor=actor, after=after, moved=page.moved)
             )
 
-    async def _read(self, actor: Actor, query: Callable[[Snapshot], T]) -> T:
+    async def _read(self, connection: "Connection", query: Callable[[Snapshot], T]) -> T:
+        actor = connection.actor
         own = self._own_turns.setdefault(actor.user_id, asyncio.Lock())
         async with own, self._turn:
+            # Who tired of waiting comes again: to read for each of its tries would make the queue ever longer.
+            if not connection.is_open:
+                raise _Gone
             return await self._store.read(acting(actor, query))
 
     async def _finish(self, actor: Actor, after: int, page: Page) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from actions import members, profile, receipts, replay
+from actions.actor import Actor
 from hub.resuming import Resuming
 from protocol.commands import SetRole, UpdateProfile
 from tests.hub.conftest import MakeHouse
@@ -483,3 +484,24 @@ async def test_who_resumes_on_many_sockets_stands_in_the_queue_once(
     may.set()
     await asyncio.gather(*waiting)
     assert order.index(bob.id) < 3, "he waited for all of hers"
+
+
+async def test_nothing_is_read_for_who_has_gone_before_its_turn(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await house.people("ann", "bob")
+    first_page, begun = replay.first_page, list[int]()
+
+    def noted(view: Any, rules: Any, actor: Actor, **how: Any) -> replay.Page | None:
+        begun.append(actor.user_id)
+        return first_page(view, rules, actor, **how)
+
+    monkeypatch.setattr(replay, "first_page", noted)
+    async with house.hub._resuming._turn:
+        tired = await house.connect(ann, since=0)
+        patient = await house.connect(bob, since=0)
+        await tired.close()
+        await house.gone(ann)
+    await patient.next("resumed")
+    await house.until(lambda: not house.hub._resuming._tasks)
+    assert begun == [bob.id]

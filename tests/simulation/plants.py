@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from actions import replay
@@ -25,8 +25,9 @@ commit_units, send_own = Writer.commit, publisher._send_own
 
 
 async def _finish_beside_the_writer(self: Resuming, actor: Actor, after: int, page: Page) -> bool:
+    connection = cast(Connection, actor.origin)
     last = await self._read(
-        actor, partial(replay.page, rules=self._rules, actor=actor, after=after, moved=page.tip)
+        connection, partial(replay.page, rules=self._rules, actor=actor, after=after, moved=page.tip)
     )
     if last.is_last:
         self.caught_up(SocketCaughtUp(actor.origin, actor.user_id, last.tip, "simulated", last.events))
