@@ -9,7 +9,7 @@ from websockets.exceptions import InvalidStatus
 
 from actions import members, profile, receipts, replay
 from actions.actor import Actor
-from hub.resuming import Resuming
+from hub.resuming import SLACK_MILLISECONDS, Resuming
 from protocol.commands import SetRole, UpdateProfile
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
@@ -264,6 +264,25 @@ async def test_receipts_of_long_ago_are_not_told_again(make_house: MakeHouse) ->
     cursor = await house.post(ann, await house.group(ann), "another minute later")
     frames = await resumed(await house.connect(ann, since=cursor))
     assert [frame for frame in frames if frame.get("conversation_id") == dialog] == []
+
+
+async def test_receipts_that_may_have_waited_for_their_pace_are_told_again(make_house: MakeHouse) -> None:
+    now = 1_790_000_000_000
+    house = await make_house(clock=lambda: now, receipt_seconds=1.0)
+    ann, bob, cat = await house.people("ann", "bob", "cat")
+    dialog, other = await house.dialog(ann, bob), await house.dialog(ann, cat)
+    own = await house.post(ann, dialog, "read this")
+    now += 60_000
+    await house.post(cat, other, "older than the slack")
+    now += 1
+    await read(house, bob, dialog, own)
+    now += 1000 + SLACK_MILLISECONDS - 1
+    cursor = await house.post(cat, other, "told before Bob's receipt")
+    frames = await resumed(await house.connect(ann, since=cursor))
+    assert [frame["type"] for frame in frames if frame.get("conversation_id") == dialog] == [
+        "delivered",
+        "read",
+    ]
 
 
 async def test_who_resumes_is_proved_to_have_what_was_missed(house: House) -> None:
