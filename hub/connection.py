@@ -161,17 +161,7 @@ class Connection(Outgoing):
         if held is None or self.state is not State.OPEN or self.hub.is_draining:
             return
         self._take_all(held)
-        if self.in_flight < MAX_IN_FLIGHT:
-            self._read_on()
-
-    def _read_on(self) -> None:
-        if self._is_turn_due:
-            return
-        if self._held is None and self.state is State.OPEN and not self.hub.is_draining:
-            if self._early:
-                self._take_turn_soon()
-            else:
-                self._transport.resume_reading()
+        self._read_on()
 
     # The handshake.
 
@@ -202,6 +192,29 @@ class Connection(Outgoing):
 
     # Frames in.
 
+    def _may_go_on(self) -> bool:
+        """Whether more may be taken: neither too much is under way for the client, nor too much held back."""
+        return (
+            self.state is State.OPEN
+            and not self.hub.is_draining
+            and self.in_flight < MAX_IN_FLIGHT
+            and not self._holds_enough()
+        )
+
+    def _holds_enough(self) -> bool:
+        held = self._held or ()
+        return (
+            len(held) >= MAX_IN_FLIGHT
+            or sum(len(frame.data) for frame in held) > self.hub.settings.frame_bytes
+        )
+
+    def _read_on(self) -> None:
+        if not self._is_turn_due and self._may_go_on():
+            if self._early:
+                self._take_turn_soon()
+            else:
+                self._transport.resume_reading()
+
     def _take_turn_soon(self, delay: float = 0.0) -> None:
         self._transport.pause_reading()
         if not self._is_turn_due:
@@ -211,7 +224,7 @@ class Connection(Outgoing):
     def _take_turn(self) -> None:
         """Go on with what was read before. Nothing is read until it is all taken: uvloop would read first."""
         self._is_turn_due = False
-        if self.state is State.OPEN and not self.hub.is_draining and self.in_flight < MAX_IN_FLIGHT:
+        if self._may_go_on():
             early, self._early = self._early, b""
             self._transport.resume_reading()
             if early:
@@ -267,10 +280,7 @@ class Connection(Outgoing):
         if self._protocol.state is PROTOCOL_OPEN:
             for pong in self._protocol.data_to_send():
                 self.add(pong)
-        if (
-            sum(len(frame.data) for frame in held) > self.hub.settings.frame_bytes
-            or len(held) >= MAX_IN_FLIGHT
-        ):
+        if self._holds_enough():
             self._transport.pause_reading()
 
     def _take(self, frame: Frame) -> None:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
-from hub.connection import MAX_IN_FLIGHT
+from hub.connection import MAX_IN_FLIGHT, TURN_BYTES
 from protocol.errors import Refused
 from storage import Transaction, uploads
 from storage.attachments.s3 import Copied, Copies, S3Files
@@ -118,6 +118,23 @@ async def test_so_many_small_frames_wait_and_then_nothing_is_read(make_house: Ma
     await raw.send(text_bytes({"type": "x"}) * MAX_IN_FLIGHT)
     while house.connection(ann)._transport.is_reading():
         await asyncio.sleep(0.01)
+
+
+async def test_of_much_that_came_at_once_no_more_waits_than_a_turn_brings(make_house: MakeHouse) -> None:
+    house, s3, ann, raw, file, text = await scene(make_house)
+    await raw.send_json(file)
+    await s3.is_asked.wait()
+    connection = house.connection(ann)
+    frame = text_bytes({"type": "typing_stop", "conversation_id": text["conversation_id"]})
+    connection.data_received(frame * 4000 + text_bytes(text))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert connection._held is not None
+    assert MAX_IN_FLIGHT <= len(connection._held) <= MAX_IN_FLIGHT + TURN_BYTES // len(frame) + 1
+    assert not connection._transport.is_reading()
+    s3.answers.set()
+    assert await temp_ids(raw, 2) == ["file", "text"]
+    assert connection._transport.is_reading()
 
 
 async def test_pings_are_answered_meanwhile_and_pongs_heard(make_house: MakeHouse) -> None:
