@@ -102,6 +102,9 @@ class Resuming:
     async def _run(self, connection: "Connection", state: Replay) -> None:
         try:
             await self._replay(connection, state)
+            if connection.replay is not None:
+                # What it was to catch up with was not told, and it would be deaf for ever. The hub has logged why.
+                connection.close(closing.BUG, "an error in the server")
         except _Gone:
             pass
         except Refused as refusal:

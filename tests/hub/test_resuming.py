@@ -276,7 +276,9 @@ async def test_receipts_that_may_have_waited_for_their_pace_are_told_again(make_
     await house.post(cat, other, "older than the slack")
     now += 1
     await read(house, bob, dialog, own)
-    now += 1000 + SLACK_MILLISECONDS - 1
+    now += 1
+    await house.post(cat, other, "younger than the slack")
+    now += 1000 + SLACK_MILLISECONDS - 2
     cursor = await house.post(cat, other, "told before Bob's receipt")
     frames = await resumed(await house.connect(ann, since=cursor))
     assert [frame["type"] for frame in frames if frame.get("conversation_id") == dialog] == [
@@ -452,6 +454,18 @@ async def test_a_log_that_cannot_be_read_has_the_client_come_back(
     monkeypatch.setattr(replay, "first_page", locked)
     socket = await house.connect(ann, since=0)
     assert await socket.closed() == 1012
+
+
+async def test_a_socket_that_could_not_be_caught_up_is_not_left_deaf(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(event_id: int) -> bytes:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("hub.frames.resumed", broken)
+    socket = await house.connect(await house.person(), since=0)
+    assert await socket.closed() == 1011
+    assert "A SocketCaughtUp was not told" in caplog.text
 
 
 async def test_a_server_that_stops_lets_go_of_replays(make_house: MakeHouse) -> None:
