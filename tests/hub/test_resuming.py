@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from actions import members, profile, receipts, replay
 from actions.actor import Actor
 from hub.resuming import SLACK_MILLISECONDS, Resuming
 from protocol.commands import SetRole, UpdateProfile
+from storage import events
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
 from tests.support.rest import Person
@@ -95,6 +97,17 @@ async def test_hello_and_presence_come_before_the_replay(house: House) -> None:
     await socket.next("resumed")
     kinds = [frame["type"] for frame in socket.received]
     assert kinds[:4] == ["hello", "online_status", "conversation_created", "new_message"]
+
+
+async def test_who_comes_and_goes_during_the_replay_is_told(house: House) -> None:
+    ann, bob = await house.people("ann", "bob")
+    await house.dialog(ann, bob)
+    async with house.hub._resuming._turn:
+        socket = await house.connect(ann, since=0)
+        await (await house.connect(bob)).close()
+        assert (await socket.next("online_status"))["online"] is True
+        assert (await socket.next("online_status"))["online"] is False
+    await socket.next("resumed")
 
 
 async def test_who_missed_nothing_is_told_so(house: House) -> None:
@@ -273,18 +286,35 @@ async def test_receipts_that_may_have_waited_for_their_pace_are_told_again(make_
     dialog, other = await house.dialog(ann, bob), await house.dialog(ann, cat)
     own = await house.post(ann, dialog, "read this")
     now += 60_000
-    await house.post(cat, other, "older than the slack")
+    theirs = await house.post(cat, other, "older than the slack")
     now += 1
     await read(house, bob, dialog, own)
+    await read(house, ann, other, theirs)
     now += 1
     await house.post(cat, other, "younger than the slack")
     now += 1000 + SLACK_MILLISECONDS - 2
     cursor = await house.post(cat, other, "told before Bob's receipt")
     frames = await resumed(await house.connect(ann, since=cursor))
-    assert [frame["type"] for frame in frames if frame.get("conversation_id") == dialog] == [
-        "delivered",
-        "read",
+    assert [(frame["type"], frame["conversation_id"]) for frame in frames if "event_id" not in frame] == [
+        ("unread", other),
+        ("delivered", dialog),
+        ("read", dialog),
     ]
+
+
+async def test_receipts_are_looked_back_for_over_so_many_messages_and_no_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOKED_BACK", 3)
+    ann = await house.person()
+    group = await house.group(ann)
+    posted = [await house.post(ann, group, str(number)) for number in range(5)]
+    minute = 60_000
+    for cursor, found in ((posted[4], posted[2]), (posted[2], posted[0]), (posted[1], 0)):
+        assert (
+            await house.store.read(partial(events.some_time_before, event_id=cursor, milliseconds=minute))
+            == found
+        )
 
 
 async def test_who_resumes_is_proved_to_have_what_was_missed(house: House) -> None:
@@ -302,8 +332,10 @@ async def test_however_much_was_missed_all_of_it_comes_once_and_in_order(house: 
     many = 2 * replay.PAGE_EVENTS + 1
     await asyncio.gather(*(house.post(bob, dialog, f"{number}") for number in range(many)))
     long = [await house.post(bob, dialog, "x" * 10_000) for _ in range(20)]
+    await rename(house, bob, "robert")
     socket = await house.connect(ann, since=0)
     frames = await resumed(socket)
+    assert [frame["type"] for frame in frames[-2:]] == ["user_updated", "resumed"]
     assert [frame["message"]["seq"] for frame in frames if frame["type"] == "new_message"] == list(
         range(1, many + len(long) + 1)
     )
@@ -334,23 +366,27 @@ async def test_receipts_keep_up_with_what_is_committed_before_the_live_traffic(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann, bob = await house.people("ann", "bob")
-    left, kept = [await house.group(bob, ann, title=title) for title in ("left", "kept")]
-    cursor = await house.post(bob, kept, "before")
+    left, kept, quiet = [await house.group(bob, ann, title=title) for title in ("left", "kept", "quiet")]
+    cursor = await house.post(bob, quiet, "before")
     for group in (left, kept):
         await read(house, ann, group, await house.post(bob, group, "read elsewhere"))
+    await house.post(bob, left, "and later")
     finish = Resuming._finish
 
     async def late(self: Resuming, *args: Any) -> bool:
         await house.remove(bob, left, ann)
         await house.post(bob, kept, "unread")
+        await read(house, ann, quiet, cursor)
         return await finish(self, *args)
 
     monkeypatch.setattr(Resuming, "_finish", late)
     frames = await resumed(await house.connect(ann, since=cursor))
     kinds = [frame["type"] for frame in frames]
-    assert kinds[-4:] == ["conversation_removed", "new_message", "unread", "resumed"]
-    assert kinds.count("unread") == 1
-    assert (frames[-2]["conversation_id"], frames[-2]["unread_count"]) == (kept, 1)
+    assert kinds[-5:] == ["conversation_removed", "new_message", "unread", "unread", "resumed"]
+    unread = [
+        (frame["conversation_id"], frame["unread_count"]) for frame in frames if frame["type"] == "unread"
+    ]
+    assert unread == [(kept, 1), (quiet, 0)]
 
 
 async def test_an_ack_that_overtakes_the_replay_has_no_event_id_and_its_message_comes_again(
