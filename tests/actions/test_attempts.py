@@ -241,3 +241,16 @@ def test_a_network_is_an_address_or_the_half_of_an_ipv6_one() -> None:
     assert network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2:ffff::1")
     assert network_of("2001:db8:1:2::1") != network_of("2001:db8:1:3::1")
     assert network_of("") == ""
+
+
+def test_what_is_refused_for_the_address_counts_for_no_account() -> None:
+    timers = FakeTimers()
+    attempts = Attempts(logins=1, of_an_address=60, clock=timers.time)
+    for number in range(60):
+        with pytest.raises(Refused, match="invalid_credentials"), attempts.at_password(number, HERE):
+            raise Refused("invalid_credentials")
+    with pytest.raises(Refused, match="rate_limited"), attempts.at_password("anna", HERE):
+        pass
+    timers.advance(1)
+    with attempts.at_password("anna", HERE):
+        pass

@@ -160,3 +160,22 @@ async def test_who_needs_no_account_has_no_rate(rest: Rest) -> None:
         refused(
             await rest.request("GET", "/chats", headers={"Authorization": "Bearer x"}), 401, "unauthorized"
         )
+
+
+async def test_new_members_cost_as_well_as_those_who_hear_of_them(rest: Rest) -> None:
+    [ann] = await rest.people("ann")
+    group = (await rest.post("/chats", {"type": "group"}, ann)).json()["id"]
+    nobody = {"members": list(range(10**9, 10**9 + 50 * (BURST - 2)))}
+    first, second = [await rest.post(f"/chats/{group}/members", nobody, ann) for _ in range(2)]
+    assert first.status_code not in (200, 429)
+    assert "(limits.messages_per_second)" in refused(second, 429, "rate_limited")["detail"]
+
+
+async def test_of_who_has_nothing_left_not_even_the_body_is_read(rest: Rest) -> None:
+    [ann] = await rest.people("ann")
+    for _ in range(5):  # in between a second may have passed
+        await spent(lambda: rest.post("/chats", {"type": "group"}, ann))
+        response = await rest.post("/chats", {"type": 7}, ann)
+        if response.status_code == 429:
+            break
+    assert "(limits.messages_per_second)" in refused(response, 429, "rate_limited")["detail"]

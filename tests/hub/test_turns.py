@@ -99,3 +99,29 @@ async def test_what_lies_behind_a_frame_that_closes_the_socket_is_not_read(make_
     # Its own close frame would be somewhere behind: nobody waits for that.
     await client.ended()
     client.close()
+
+
+async def test_answers_do_not_have_a_client_read_before_its_turn(make_house: MakeHouse) -> None:
+    house = await make_house()
+    [ann] = await house.people("ann")
+    await house.raw(ann)
+    connection = house.connection(ann)
+    connection._take_turn_soon(60.0)
+    for _ in range(MAX_IN_FLIGHT):
+        connection.asked()
+    for _ in range(MAX_IN_FLIGHT):
+        connection.answered()
+    assert not connection._transport.is_reading()
+
+
+async def test_who_goes_on_sending_behind_the_server_s_close_frame_is_not_waited_for(
+    make_house: MakeHouse,
+) -> None:
+    house = await make_house(close_seconds=60.0)
+    [ann] = await house.people("ann")
+    client = await house.raw(ann)
+    house.connection(ann).close(1012, "the server restarts")
+    assert (await client.until_close()).close_code == 1012
+    await client.send(text_bytes({"type": "x" * SLOW_TURN_BYTES}))
+    await client.ended()
+    client.close()
