@@ -320,7 +320,7 @@ class Connection(Outgoing):
                 self._meter.pay(user_id, None)
                 raise
             self._meter.pay(user_id, command)
-            self.hub.handle(self, command, echo)
+            self.hub.answering.handle(self, command, echo)
         except Refused as refusal:
             self.refuse(refusal, echo)
 

@@ -1,15 +1,16 @@
-"""The hub: brings frames to the actions, and what was committed to the sockets of those concerned."""
+"""The hub: who is connected, and what was committed brought to the sockets of those concerned."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from actions import messages, receipts, sending, sessions, users
+from actions import receipts, sessions, users
 from actions.rules import Rules
 from hub import frames
 from hub.admission import Admission
+from hub.answering import Answering
 from hub.backlogs import Backlogs
 from hub.connection import Connection
 from hub.outgoing import Outgoing
@@ -21,13 +22,12 @@ from hub.settings import Settings
 from hub.typing import Typing
 from hub.wheel import Wheel
 from protocol import closing
-from protocol.commands import Read, SendMessage, TypingStart, TypingStop
-from protocol.errors import Refused, not_found
+from protocol.errors import Refused
 from protocol.events import Fact, SocketAdmitted, SocketCaughtUp
 from protocol.times import rfc3339
 from storage import Store, Transaction
 from storage.store import wall_clock
-from storage.writer import Outcome, unavailable
+from storage.writer import Outcome
 
 if TYPE_CHECKING:
     from storage.attachments.s3 import S3Files
@@ -55,11 +55,10 @@ class Hub:
         self.is_draining = False
         self._store = store
         self._clock = clock
-        self._s3 = s3
-        self._sending: set[asyncio.Task[None]] = set()
         self._registry = Registry[Connection](settings.live_members)
         self._presence = Presence(self.timers, settings.linger_seconds, self._went_offline)
         self._typing = Typing(self.timers, self._tell_typing)
+        self.answering = Answering(store, rules, self._registry, self._typing, s3)
         self._dirty: list[Outgoing] = []
         self._flush_is_due = False
         self._wheel = Wheel(self.timers, settings.ping_seconds)
@@ -97,8 +96,7 @@ class Hub:
 
     async def finish(self) -> None:
         """Wait until what was taken is handed to the store, and told."""
-        while self._sending:
-            await asyncio.wait(self._sending)
+        await self.answering.finish()
 
     async def close_all(self) -> None:
         """Close every socket with 1012, after all that is due to it; let go of those that don't answer."""
@@ -127,52 +125,6 @@ class Hub:
             raise Refused(
                 "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
             )
-
-    def handle(
-        self,
-        connection: Connection,
-        command: SendMessage | Read | TypingStart | TypingStop,
-        echo: dict[str, Any],
-    ) -> None:
-        """Do what a client's frame asks; refusals go back with what they answer, `echo`. Raises Refused too."""
-        actor = connection.actor
-        match command:
-            case SendMessage():
-                self._typing.stop(actor.user_id, command.conversation_id)
-                if command.attachments and self._s3 is not None:
-                    self._send_from_s3(connection, command, echo)
-                    return
-                self._submit(
-                    connection,
-                    echo,
-                    lambda tx: messages.send(
-                        tx,
-                        self.rules,
-                        actor,
-                        command.conversation_id,
-                        command,
-                        command.temp_id,
-                        read=command.read,
-                    ),
-                )
-            case Read():
-                self._submit(
-                    connection,
-                    echo,
-                    lambda tx: receipts.read(
-                        tx, self.rules, actor, command.conversation_id, command.message_id
-                    ),
-                )
-            case TypingStart() | TypingStop():
-                room = self._registry.peers[actor.user_id].rooms.get(command.conversation_id)
-                if room is None:
-                    raise not_found()
-                if not room.is_live:
-                    return
-                if isinstance(command, TypingStart):
-                    self._typing.start(actor.user_id, command.conversation_id, connection)
-                else:
-                    self._typing.stop(actor.user_id, command.conversation_id)
 
     def proved(self, connection: Connection, handed: dict[int, int]) -> None:
         """The client's stack has all messages of these conversations up to these ids."""
@@ -262,51 +214,6 @@ class Hub:
             send(others, make(conversation_id, user_id))
 
     # Inside.
-
-    def _submit(
-        self, connection: Connection, echo: dict[str, Any], action: Callable[[Transaction], Any]
-    ) -> None:
-        connection.asked()
-        self._store.submit(sessions.acting(connection.actor, action), partial(self._answer, connection, echo))
-
-    def _send_from_s3(self, connection: Connection, command: SendMessage, echo: dict[str, Any]) -> None:
-        """Send what S3 has to be asked for; the connection's later frames wait, and nobody else's."""
-        connection.asked()
-        connection.hold()
-
-        async def send() -> None:
-            outcome = Outcome()
-            try:
-                outcome.result = await sending.send(
-                    self._store,
-                    self.rules,
-                    self._s3,
-                    connection.actor,
-                    command.conversation_id,
-                    command,
-                    command.temp_id,
-                    read=command.read,
-                )
-            except Exception as error:
-                if not isinstance(error, Refused):
-                    logger.exception("A message with attachments was not sent")
-                outcome.error = error
-            self._answer(connection, echo, outcome)
-            connection.release()
-
-        task = self.timers.create_task(send())
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    def _answer(self, connection: Connection, echo: dict[str, Any], outcome: Outcome) -> None:
-        connection.answered()
-        error = outcome.error
-        if error is None:
-            return
-        if isinstance(error, Refused) and error.code == "unauthorized":
-            connection.close(closing.SESSION_ENDED, "the session has ended")
-            return
-        connection.refuse(error if isinstance(error, Refused) else unavailable(), echo)
 
     def _flush(self) -> None:
         self._flush_is_due = False

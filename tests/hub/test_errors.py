@@ -170,7 +170,7 @@ async def test_a_bug_in_an_action_is_unavailable_to_the_client_and_closes_nothin
         raise ZeroDivisionError("a secret of the server's")
 
     with monkeypatch.context() as patch:
-        patch.setattr("hub.hub.messages.send", broken)
+        patch.setattr("hub.answering.messages.send", broken)
         await socket.send({**HELLO, "conversation_id": dialog})
         error = await socket.next("error")
     assert error["code"] == "unavailable"

@@ -207,7 +207,7 @@ async def test_a_socket_that_is_closed_meanwhile_loses_its_own_answer_alone(make
     await house.until(lambda: len(house.hub._registry.peers[ann.id].connections) == 1)
     s3.answers.set()
     assert (await other.next("new_message"))["message"]["temp_id"] == "file"
-    assert len(house.hub._sending) == 0
+    assert len(house.hub.answering._sending) == 0
 
 
 async def test_a_session_that_ends_meanwhile_closes_the_socket_and_sends_nothing(
@@ -229,5 +229,5 @@ async def test_messages_without_attachments_start_no_task(make_house: MakeHouse)
     async with house.held():
         await raw.send_json(text)
         await house.until(lambda: house.connection(ann).in_flight == 1)
-        assert not house.hub._sending
+        assert not house.hub.answering._sending
     assert await temp_ids(raw, 1) == ["text"]

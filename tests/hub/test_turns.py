@@ -24,13 +24,13 @@ async def test_of_much_that_was_sent_at_once_only_a_little_is_taken_in_a_turn_of
     client = await house.raw(ann)
     turn = 0
     taken: Counter[int] = Counter()
-    handle = house.hub.handle
+    handle = house.hub.answering.handle
 
     def noted(*arguments: Any) -> None:
         taken[turn] += 1
         handle(*arguments)
 
-    monkeypatch.setattr(house.hub, "handle", noted)
+    monkeypatch.setattr(house.hub.answering, "handle", noted)
     frame = text_bytes({"type": "typing_start", "conversation_id": dialog})
     await client.send(frame * 1000)
     async with asyncio.timeout(20):
