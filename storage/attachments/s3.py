@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from protocol.errors import Refused
+from storage.attachments.asking import answering, status, unavailable
 from storage.attachments.local import HEAD, Held
 from storage.attachments.objects import ObjectNames
 from storage.uploads import Upload
@@ -33,7 +32,6 @@ DOWN_SECONDS = 1.0
 CHORE_SECONDS = 30.0
 """How long one request of a clean-up may take."""
 
-RETRY_AFTER = 5
 CONNECTIONS = 20
 MAX_DISCARDING = 500
 """Deletions under way; beyond that objects are left to the clean-up."""
@@ -41,18 +39,6 @@ MAX_DISCARDING = 500
 LISTED_AT_ONCE = 1000
 
 _ATTEMPTS = 3
-
-_FAILURES = (
-    BotoCoreError,
-    ClientError,
-    aiohttp.ClientError,
-    OSError,
-    EOFError,
-    ResponseParserError,
-    KeyError,
-    ValueError,
-)
-"""What asking S3 may end in. The last three: what answers is no S3, and its answers lack what S3's have."""
 
 _OURS_ALONE: dict[str, Any] = dict.fromkeys(
     ("profile", "config_file", "credentials_file"), (None, None, None, None)
@@ -118,7 +104,7 @@ class S3Files:
         """
         copies, begun = Copies(), list[str]()
         try:
-            async with _answering(SECONDS):
+            async with answering(SECONDS):
                 made = await asyncio.gather(
                     *(self._copy(upload, begun) for upload in uploads), return_exceptions=True
                 )
@@ -134,7 +120,7 @@ class S3Files:
 
     async def head(self, key: str) -> bytes | None:
         """The first bytes of an object; None if there is none."""
-        async with _answering(SECONDS):
+        async with answering(SECONDS):
             found = await self._look(key)
             return None if found is None else (await self._first_bytes(key))[1]
 
@@ -148,7 +134,7 @@ class S3Files:
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is gone already is no error."""
-        async with _answering(CHORE_SECONDS):
+        async with answering(CHORE_SECONDS):
             await self._client.delete_object(Bucket=self._bucket, Key=key)
 
     async def held(self, before: int) -> AsyncIterator[list[Held]]:
@@ -156,7 +142,7 @@ class S3Files:
         for prefix in (self._names.uploads, self._names.files):
             after = ""
             while True:
-                async with _answering(CHORE_SECONDS):
+                async with answering(CHORE_SECONDS):
                     page = await self._client.list_objects_v2(
                         Bucket=self._bucket, Prefix=prefix, StartAfter=after, MaxKeys=LISTED_AT_ONCE
                     )
@@ -192,7 +178,7 @@ class S3Files:
                     Bucket=self._bucket, Key=key, CopySource=source, CopySourceIfMatch=found["ETag"]
                 )
             except ClientError as error:
-                if _status(error) in (404, 412):
+                if status(error) in (404, 412):
                     continue  # it was uploaded again since we looked
                 raise
             # Not every service heeds the condition: what the copy is, it says itself.
@@ -203,11 +189,11 @@ class S3Files:
 
     async def _look(self, key: str) -> dict[str, Any] | None:
         if asyncio.get_running_loop().time() < self._down_until:
-            raise _unavailable()
+            raise unavailable()
         try:
             found: dict[str, Any] = await self._client.head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
-            if _status(error) == 404:
+            if status(error) == 404:
                 return None
             raise
         except asyncio.CancelledError:
@@ -221,7 +207,7 @@ class S3Files:
         try:
             answer = await self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes=0-{HEAD - 1}")
         except ClientError as error:
-            if _status(error) == 416:
+            if status(error) == 416:
                 return 0, b""  # of nothing no range can be had
             raise
         head = b""
@@ -275,32 +261,6 @@ async def open_s3(settings: S3Settings, names: ObjectNames) -> AsyncIterator[S3F
             yield files
         finally:
             await files.close()
-
-
-@contextlib.asynccontextmanager
-async def _answering(seconds: float) -> AsyncIterator[None]:
-    """A block that S3 has to answer within so many seconds. Raises Refused `unavailable`."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        logger.error("S3 did not answer within %g s", seconds)
-        raise _unavailable() from None
-    except _FAILURES as error:
-        # None of these tells the keys' secrets, nor a signed URL.
-        logger.error("S3 failed: %s", str(error) if isinstance(error, ClientError | OSError) else repr(error))
-        raise _unavailable() from None
-
-
-def _unavailable() -> Refused:
-    return Refused(
-        "unavailable", "Files can't be reached at the moment. Send it again.", retry_after=RETRY_AFTER
-    )
-
-
-def _status(error: ClientError) -> int:
-    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status
 
 
 def _upload_key(upload: Upload) -> str:
