@@ -28,6 +28,10 @@ class Admission:
         self.line: deque[tuple[Connection, bytes]] = deque()
         self.under_way = 0
 
+    def __len__(self) -> int:
+        """How many have asked, and have no answer yet."""
+        return self.under_way + len(self.line)
+
     def line_up(self, connection: "Connection", request: bytes) -> None:
         """Have the connection shake hands when it is its turn."""
         self.line.append((connection, request))

@@ -79,9 +79,7 @@ class Connection(Outgoing):
             case State.OPEN if not self._early:
                 self._receive(data)
             case State.HANDSHAKE:
-                self.state = State.ADMITTING
-                self._transport.pause_reading()
-                self.hub.admission.line_up(self, data)
+                self._line_up(data)
             case State.ADMITTING | State.OPEN:
                 # Behind the request, or what waits for its turn. Reading is paused, so this stays small.
                 self._early += data
@@ -165,15 +163,24 @@ class Connection(Outgoing):
 
     # The handshake.
 
+    def _line_up(self, request: bytes) -> None:
+        self.state = State.ADMITTING
+        self._transport.pause_reading()
+        try:
+            self.hub.require_room()
+        except Refused as refusal:
+            self.reject(refusal)
+        else:
+            self.hub.admission.line_up(self, request)
+
     def shake_hands(self, request: bytes) -> None:
         """Answer the upgrade request, or have the store asked whether it may be."""
         if not self.is_waiting:
             return
         peer = self._transport.get_extra_info("peername") or ("",)
         scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
+        rules = self.hub.rules
         try:
-            self.hub.require_room()
-            rules = self.hub.rules
             accepted = handshake.accept(
                 request, str(peer[0]), scheme, self.hub.settings, rules.tokens, rules.tickets
             )

@@ -121,7 +121,7 @@ class Hub:
         if self.is_draining:
             raise _stopping()
         limit = self.settings.sockets
-        if limit and self.admission.under_way + len(self._wheel) >= limit:
+        if limit and len(self.admission) + len(self._wheel) >= limit:
             raise Refused(
                 "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
             )

@@ -9,6 +9,7 @@ import pytest
 from hub import handshake
 from hub.admission import AT_ONCE
 from protocol.events import SocketAdmitted
+from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
 from tests.support.raw import RawSocket
 from tests.support.rest import Person
@@ -91,5 +92,15 @@ async def test_who_stands_in_the_line_as_the_server_stops_is_told_to_come_back(
     async with crowd(house, people) as clients:
         house.hub.stop_reading()
     for client in clients:
+        answer = await client.answer()
+        assert (answer.status, answer.problem["code"]) == (503, "unavailable")
+
+
+async def test_who_stands_in_the_line_counts_as_a_socket(make_house: MakeHouse) -> None:
+    house = await make_house(sockets=AT_ONCE + BEHIND)
+    people = [await house.person() for _ in range(AT_ONCE + BEHIND)]
+    async with crowd(house, people):
+        client = await house.dial()
+        await client.send_upgrade(people[0])
         answer = await client.answer()
         assert (answer.status, answer.problem["code"]) == (503, "unavailable")
