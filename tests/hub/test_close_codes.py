@@ -187,7 +187,7 @@ async def test_what_a_client_sends_instead_of_its_close_is_thrown_away(
         receive(self, data)
 
     monkeypatch.setattr(Connection, "data_received", data_received)
-    house = await make_house(close_seconds=1.0)
+    house = await make_house(close_seconds=60.0)
     ann, bob = await house.people("ann", "bob")
     dialog = await house.dialog(ann, bob)
     client, other = await house.raw(ann), await house.connect(bob)
@@ -200,7 +200,8 @@ async def test_what_a_client_sends_instead_of_its_close_is_thrown_away(
         await client.send_frame(PING, b"there?")
     await house.until(lambda: sum(received) > 20 * 100 * len(text_bytes(message)), "that all of it is read")
     assert len(connection._protocol.events) == 0
-    await client.broken()
+    client.close()
+    await house.until(lambda: connection.is_gone)
     await other.settle()
     assert other.take("new_message") == []
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from hub import Settings
 from tests.hub.conftest import MakeHouse
-from tests.support.raw import PONG
+from tests.support.raw import PONG, RawSocket
 
 
 async def test_an_idle_socket_is_pinged_and_stays_open_as_long_as_it_answers(make_house: MakeHouse) -> None:
@@ -77,8 +77,11 @@ async def test_what_else_a_client_sends_is_no_pong(make_house: MakeHouse) -> Non
 async def test_all_sockets_have_their_turn(make_house: MakeHouse) -> None:
     house = await make_house(ping_seconds=2.0)
     clients = [await house.raw(person) for person in await house.people(*"abcdefghij")]
-    for client in clients:
+
+    async def answer(client: RawSocket) -> None:
         await client.send_frame(PONG, await client.ping())
+
+    await asyncio.gather(*map(answer, clients))
 
 
 def test_the_usual_times_are_the_protocols() -> None:

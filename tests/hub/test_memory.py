@@ -40,7 +40,7 @@ async def leave(house: House, client: RawSocket) -> None:
     await house.store.read(lambda snapshot: None)
     house.commits.clear()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while alive() != (0, 0):
                 await asyncio.sleep(0.02)
 

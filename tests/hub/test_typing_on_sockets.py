@@ -34,7 +34,8 @@ async def test_the_other_members_see_typing_and_its_stop_and_the_typist_does_not
         assert not {"typing", "typing_stop", "error"} & {frame["type"] for frame in socket.received}
 
 
-async def test_starts_within_the_pace_are_told_once(house: House) -> None:
+async def test_starts_within_the_pace_are_told_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.typing, "PACE_SECONDS", 60.0)
     ann, bob = await house.people("ann", "bob")
     dialog = await house.dialog(ann, bob)
     typist, other = await house.connect(ann), await house.connect(bob)
