@@ -17,7 +17,8 @@ from typing import Any, Self
 import pyte
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 20.0
+SECONDS = 60.0
+"""A chat waits up to 30 s of its own accord before it tries to connect again."""
 
 KEYS = {
     "enter": "\r",

@@ -49,7 +49,7 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def both(
-    url: str, expected: str, *, verify: ssl.SSLContext | None = None, timeout: float = 5.0
+    url: str, expected: str, *, verify: ssl.SSLContext | None = None, timeout: float = 20.0
 ) -> None:
     """Calling and connecting both fail with this sentence."""
     async with Client(url, TOKENS, verify=verify, timeout=timeout) as client:

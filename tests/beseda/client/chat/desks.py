@@ -69,6 +69,10 @@ class Desk:
         except TimeoutError:
             raise AssertionError(f"it never came; {self.view.notice!r}, and:\n{self.thread}") from None
 
+    async def ended(self) -> str:
+        """How the chat ended (bounded). Raises what ended it."""
+        return await asyncio.wait_for(self.result, SECONDS)
+
     async def shows(self, text: str) -> None:
         """Wait until the open conversation, or what lies over it, shows a text."""
         await self.until(lambda: text in self.thread)

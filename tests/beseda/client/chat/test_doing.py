@@ -1,6 +1,5 @@
 """What each command does, and what it answers where it can't."""
 
-import asyncio
 from pathlib import Path
 
 from tests.beseda.client.chat.desks import desk
@@ -162,7 +161,7 @@ async def test_logging_out_ends_the_session_on_the_server_too(rest: Rest) -> Non
     ann = await rest.register()
     async with desk(ann) as here:
         await here.do("/logout")
-        assert await asyncio.wait_for(here.result, 10) == "logout"
+        assert await here.ended() == "logout"
     assert (await rest.get("/users/me", ann)).status_code == 401
 
 
@@ -170,5 +169,5 @@ async def test_quitting_ends_the_chat_and_keeps_the_session(rest: Rest) -> None:
     ann = await rest.register()
     async with desk(ann) as here:
         await here.do("/quit")
-        assert await asyncio.wait_for(here.result, 10) == "quit"
+        assert await here.ended() == "quit"
     assert (await rest.get("/users/me", ann)).status_code == 200

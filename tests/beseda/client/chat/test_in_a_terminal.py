@@ -257,6 +257,9 @@ async def test_what_comes_while_the_window_has_no_focus_is_read_only_when_one_is
         await there.until("No message yet")
         await here.until(lambda _: b"\x1b[?1004h" in here.output)
         here.press("blur")
+        here.write("heard")  # What was pressed before this has been heard by then.
+        await here.until("> heard")
+        here.press("ctrl-c")
         there.say("Tea?")
         await here.until("Tea?")
         await there.until("Tea?  ✓✓ delivered")

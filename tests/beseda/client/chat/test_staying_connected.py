@@ -102,7 +102,7 @@ async def test_a_session_that_was_ended_elsewhere_ends_the_chat(rest: Rest) -> N
     ann = await rest.register()
     async with desk(ann) as here:
         assert (await rest.post("/auth/logout", by=ann)).is_success
-        assert await asyncio.wait_for(here.result, 10) == "ended"
+        assert await here.ended() == "ended"
 
 
 async def test_one_who_opens_too_many_sockets_is_told_and_does_not_fight_for_them(
@@ -114,7 +114,7 @@ async def test_one_who_opens_too_many_sockets_is_told_and_does_not_fight_for_the
         async with desk(ann) as here:
             await connect(ann)
             with pytest.raises(ConnectionLost, match="4509"):
-                await asyncio.wait_for(here.result, 10)
+                await here.ended()
 
 
 async def test_a_conversation_from_which_one_is_taken_closes_and_what_was_typed_stays(rest: Rest) -> None:
@@ -189,10 +189,9 @@ async def test_pages_come_as_one_scrolls_back_and_ctrl_c_and_escape_only_undo(re
         for _ in range(20):
             here.press("\x1b[5~")
         await here.until(lambda: len(here.open.messages) == 120)
-        here.press("\x1b[6~")
-        assert here.view.position is not None
-        here.press("draft\x1b\n")
+        here.press("\x1b[6~draft\x1b\r")
         await here.until(lambda: here.chat.input.text == "draft\n")
+        assert here.view.position is not None
         here.press("\x03")
         await here.until(lambda: here.chat.input.text == "")
         here.press("\x03")
@@ -222,4 +221,4 @@ async def test_keys_walk_the_list_round_and_numbers_that_are_not_there_do_nothin
         here.press("\x1b[I")
         await here.until(lambda: here.view.is_focused)
         here.press("\x04")
-        assert await asyncio.wait_for(here.result, 10) == "quit"
+        assert await here.ended() == "quit"
