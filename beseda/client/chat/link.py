@@ -118,8 +118,16 @@ class Connection:
             await self._welcome()
 
     def _bid_farewell(self) -> None:
-        if self.model.open is not None:
-            self.view.tell(f"You are no longer in {self.model.title(self.model.open)}.", error=True)
+        conversation = self.model.open
+        if conversation is not None:
+            told = [f"You are no longer in {self.model.title(conversation)}."]
+            # What was refused stood in its place, which is no more.
+            told += [
+                _not_sent(each)
+                for each in self.model.outbox.values()
+                if each.refused and each.conversation_id == conversation.id
+            ]
+            self.view.tell(" ".join(told), error=True)
 
     async def _welcome(self) -> None:
         """After a conversation came or changed: its people's names, and its messages if it is on the screen."""
@@ -159,8 +167,7 @@ class Connection:
     def _refuse(self, outgoing: Outgoing, why: str) -> None:
         self.model.refuse(outgoing.temp_id, why)
         if self.model.open is None or outgoing.conversation_id != self.model.open.id:
-            # The text too: where its conversation is no more, it stands nowhere else.
-            self.view.tell(f"A message was not sent: {why} It was: {one_line(outgoing.text)}", error=True)
+            self.view.tell(_not_sent(outgoing), error=True)
 
     # What the application asks for.
 
@@ -204,3 +211,8 @@ class Connection:
         ids = sorted(user_ids)
         for at in range(0, len(ids), 200):
             self.model.meet(await self.client.users(ids=ids[at : at + 200]))
+
+
+def _not_sent(outgoing: Outgoing) -> str:
+    """With its text: where its conversation is not on the screen, or is no more, it stands nowhere else."""
+    return f"A message was not sent: {outgoing.refused} It was: {one_line(outgoing.text)}"

@@ -153,7 +153,22 @@ async def test_a_message_into_a_conversation_that_is_no_more_is_refused_and_told
             await here.until(lambda: here.view.link == "online" and not here.model.unsent())
             [refused] = here.model.outbox.values()
             assert refused.refused
-            assert here.view.notice == f"A message was not sent: {refused.refused} It was: too late"
+            # The refusal and the removal come together, one before the other.
+            told = f"A message was not sent: {refused.refused} It was: too late"
+            assert here.view.notice.endswith(told)
+
+
+async def test_what_was_refused_in_a_conversation_is_told_when_that_closes(rest: Rest) -> None:
+    ann, bob = await rest.people("ann", "bob")
+    team = await rest.group(bob, ann)
+    async with desk(ann) as here:
+        await here.until(lambda: here.model.open)
+        here.chat.doing.say("long " * 2001)
+        await here.shows("Not sent:")
+        assert here.view.notice == ""
+        await rest.delete(f"/chats/{team}/members/{ann.id}", bob)
+        await here.tells("You are no longer in Team. A message was not sent: ")
+        assert "It was: long long" in here.view.notice
 
 
 async def test_a_server_that_is_busy_for_a_moment_gets_the_message_again(
