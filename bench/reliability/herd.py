@@ -90,7 +90,8 @@ async def run(folder: Path, plan: Plan, promised_seconds: float = PROMISED_SECON
     faults = gauge.faults + _compare(data_dir, groups, crowd, since, returns)
     if took[-1] > promised_seconds:
         faults.append(f"the last was back after {took[-1]:.1f} s")
-    if "herd" not in gauge.times:
+    # Of a few clients all may be back before anybody has written.
+    if promised_seconds < GIVE_UP_SECONDS and "herd" not in gauge.times:
         faults.append("nobody wrote meanwhile")
     return faults
 

@@ -86,10 +86,13 @@ class Reader:
         self.wire.transport.resume_reading()
         await asyncio.wait_for(self._is_told.wait(), GIVE_UP_SECONDS)
 
-    async def go_on(self) -> None:
-        """Read on after a stop: to the end of the connection if the server gave it up, and then come back."""
+    async def go_on(self, seconds: float = 5.0) -> None:
+        """Read on after a stop: to the end of the connection if the server gave it up, and then come back.
+
+        After so many seconds without an end it was not given up.
+        """
         self.wire.transport.resume_reading()
-        await asyncio.wait([self.wire.closed], timeout=5)
+        await asyncio.wait([self.wire.closed], timeout=seconds)
         if self.wire.closed.done():
             self.codes[self.wire.closed.result()] += 1
             await self.come()
@@ -177,7 +180,7 @@ class Room:
         for reader in self.readers:
             reader.wire.transport.pause_reading()
         await self._burst()
-        await asyncio.gather(*(reader.go_on() for reader in self.readers))
+        await asyncio.gather(*(reader.go_on(GIVE_UP_SECONDS) for reader in self.readers))
 
     async def stop_in_the_replay(self) -> None:
         """Everyone comes back from the beginning, and stops at the hello for a while."""
