@@ -9,7 +9,8 @@ from beseda import cli, server
 from beseda.settings import Config
 from hub import Settings
 
-PING_SECONDS = 1.0
+PING_SECONDS = 3.0
+"""Longer than a busy machine may leave a client without its turn."""
 
 _usual = server._hub_settings
 
