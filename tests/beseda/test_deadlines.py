@@ -76,13 +76,28 @@ async def test_a_body_that_stops_coming_is_not_waited_for_and_is_no_error(
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_a_body_that_keeps_its_pace_may_take_its_time(url: str) -> None:
+async def test_a_body_that_keeps_its_pace_may_take_its_time(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = asyncio.Event()
+    check = http.HttpProtocol._check_pace
+
+    def noted(self: http.HttpProtocol) -> None:
+        check(self)
+        checked.set()
+
+    monkeypatch.setattr(http.HttpProtocol, "_check_pace", noted)
     with await RawSocket.open(url) as raw:
-        pieces = [b" " * 4096] * 12 + [REFRESH]
-        await raw.send(head("/auth/refresh", f"Content-Length: {sum(map(len, pieces))}"))
+        pieces = [b" " * http.PACE_BYTES] * 3
+        size = sum(map(len, pieces)) + len(REFRESH)
+        await raw.send(head("/auth/refresh", f"Content-Length: {size}", "Expect: 100-continue"))
+        assert (await raw.answer()).status == 100  # What comes with the head counts for no pace.
         for piece in pieces:
             await raw.send(piece)
-            await asyncio.sleep(0.05)
+            checked.clear()
+            async with asyncio.timeout(20):
+                await checked.wait()
+        await raw.send(REFRESH)
         assert (await raw.answer()).status == 401
 
 

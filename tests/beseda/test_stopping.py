@@ -19,9 +19,13 @@ from tests.support.rest import Person, Rest
 from tests.support.server import ROOT, ServerProcess
 
 
-def post(path: str, body: bytes, length: int | None = None) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length or len(body)}"
-    return head.encode() + b"\r\n\r\n" + body
+async def begin_login(raw: RawSocket, body: bytes, length: int) -> None:
+    """Have a request under way of whose body this is all that came; the server has begun with it."""
+    head = (
+        f"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}"
+    )
+    await raw.send(head.encode() + b"\r\nExpect: 100-continue\r\n\r\n" + body)
+    assert (await raw.answer()).status == 100
 
 
 @contextlib.asynccontextmanager
@@ -61,8 +65,7 @@ async def test_a_request_that_is_under_way_is_answered_before_the_end(start_serv
     async with person(process) as ann:
         with await RawSocket.open(process.base_url) as raw:
             body = f'{{"email":"{ann.email}","password":"{ann.password}"}}'.encode()
-            await raw.send(post("/auth/login", body[:-1], len(body)))
-            await asyncio.sleep(0.1)
+            await begin_login(raw, body[:-1], len(body))
             process.signal(signal.SIGTERM)
             await until_it_takes_no_more(process)
             await raw.send(body[-1:])
@@ -86,7 +89,7 @@ async def test_clients_that_hang_cannot_hold_the_server_up(start_server: StartSe
         with contextlib.ExitStack() as stack:
             hung = [stack.enter_context(await RawSocket.open(process.base_url)) for _ in range(3)]
             # One that never sends the rest of its body, one that never answers its close, one half a handshake.
-            await hung[0].send(post("/auth/login", b"{", 30))
+            await begin_login(hung[0], b"{", 30)
             answer = await hung[1].upgrade(f"/ws?token={ann.token}")
             assert answer.status == 101
             await hung[2].send(upgrade_bytes("/ws")[:40])
@@ -102,8 +105,7 @@ async def test_a_request_that_hangs_does_not_keep_sockets_from_being_told(
     async with person(process) as ann:
         socket = await connect(ann)
         with await RawSocket.open(process.base_url) as hung:
-            await hung.send(post("/auth/login", b"{", 30))
-            await asyncio.sleep(0.1)
+            await begin_login(hung, b"{", 30)
             process.signal(signal.SIGTERM)
             assert await socket.closed() == 1012
             assert "took too long" not in process.output()
@@ -126,6 +128,7 @@ async def test_a_database_that_another_process_has_locked_holds_the_server_up_no
                 rest.post(f"/chats/{dialog}/messages", {"text": "meanwhile"}, by=ann)
             )
             await asyncio.sleep(0.2)
+            await socket.settle()  # However long that took: the server has read what lay there.
             process.signal(signal.SIGTERM)
             refused = await socket.next("error")
             assert (refused["code"], refused["temp_id"]) == ("unavailable", temp_id)
@@ -139,8 +142,7 @@ async def test_a_database_that_another_process_has_locked_holds_the_server_up_no
 async def test_a_second_signal_ends_the_server_at_once(start_server: StartServer) -> None:
     process = start_server()
     with await RawSocket.open(process.base_url) as hung:
-        await hung.send(post("/auth/login", b"{", 30))
-        await asyncio.sleep(0.1)
+        await begin_login(hung, b"{", 30)
         process.signal(signal.SIGTERM)
         await until_it_takes_no_more(process)
         assert process.is_running
