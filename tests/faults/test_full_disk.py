@@ -2,14 +2,13 @@
 
 import asyncio
 import errno
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import MakeScene, Scene
+from tests.support.disks import mounted
 from tests.support.faults import Faults
 from tests.support.fixtures import Connect
 from tests.support.load import Outbox, check_stored
@@ -23,19 +22,8 @@ MUCH = "much of it " * 800
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of four megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk; the gate fills one by other means")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "beseda-test", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, timeout=WAIT, check=False)
-    if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    try:
+    with mounted(tmp_path / "disk", megabytes=4) as folder:
         yield folder
-    finally:
-        # Lazily: whatever still holds it must not leave it behind.
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=WAIT)
 
 
 class House:

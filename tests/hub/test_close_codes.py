@@ -6,6 +6,7 @@ import pytest
 
 from hub import Connection
 from tests.hub.conftest import MakeHouse
+from tests.hub.rfc6455.parts import let_go, open_one
 from tests.support.hub import House
 from tests.support.raw import (
     BINARY,
@@ -15,7 +16,6 @@ from tests.support.raw import (
     PONG,
     TEXT,
     RawFrame,
-    RawSocket,
     frame_bytes,
     text_bytes,
 )
@@ -29,23 +29,6 @@ LIMIT = 64 * 1024
 async def house(make_house: MakeHouse) -> House:
     """A house that lets go of nobody who has not closed: an end that comes is one that was meant."""
     return await make_house(close_seconds=60.0)
-
-
-async def closed_with(client: RawSocket, code: int) -> None:
-    """The client gets this close code, then a clean end, and once it ends too the server lets go."""
-    close = await client.until_close()
-    assert close.close_code == code
-    close.payload[2:].decode()
-    await client.ended()
-
-
-async def let_go(house: House) -> None:
-    """The server holds no connection any more."""
-    await house.until(lambda: not house.state.connections, "that the server lets go")
-
-
-async def open_one(house: House) -> RawSocket:
-    return await house.raw(await house.person())
 
 
 async def test_a_binary_frame_closes_with_1003(house: House) -> None:

@@ -1,9 +1,7 @@
 """A disk that fills in the middle of a batch: nothing is acknowledged, told or half stored, and it heals by itself."""
 
 import asyncio
-import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 from protocol.errors import Refused
 from storage import Transaction, database, room
 from storage.transaction import Unit
+from tests.support.disks import mounted
 from tests.support.store import House, keep, kept, open_house, told
 
 WAIT = 20
@@ -85,18 +84,8 @@ async def test_while_the_disk_is_full_what_still_fits_is_stored(house: House) ->
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of two megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk; the tests above fill the database instead")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "beseda-test", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, timeout=WAIT, check=False)
-    if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    try:
+    with mounted(tmp_path / "disk", megabytes=2) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True, timeout=WAIT)
 
 
 async def test_a_small_disk_that_really_fills_loses_nothing_and_heals(small_disk: Path) -> None:

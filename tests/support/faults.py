@@ -108,10 +108,6 @@ class Faults:
             at += size
         return records
 
-    def forget_trace(self) -> None:
-        """Begin the trace anew."""
-        self._trace.write_bytes(b"")
-
     def _set(self, field: str, value: int) -> None:
         _INT64.pack_into(self._control, _FIELDS.index(field) * _INT64.size, value)
 
