@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from actions import messages, receipts, sending, sessions
 from actions.rules import Rules
-from hub.connection import Connection
+from hub.incoming import Incoming
 from hub.registry import Registry
 from hub.typing import Typing
 from protocol import closing
@@ -18,6 +18,7 @@ from storage import Store, Transaction
 from storage.writer import Outcome, unavailable
 
 if TYPE_CHECKING:
+    from hub.connection import Connection
     from storage.attachments.s3 import S3Files
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Answering:
         self,
         store: Store,
         rules: Rules,
-        registry: Registry[Connection],
+        registry: "Registry[Connection]",
         typing: Typing,
         s3: "S3Files | None",
     ) -> None:
@@ -43,7 +44,7 @@ class Answering:
 
     def handle(
         self,
-        connection: Connection,
+        connection: Incoming,
         command: SendMessage | Read | TypingStart | TypingStop,
         echo: dict[str, Any],
     ) -> None:
@@ -84,7 +85,7 @@ class Answering:
         while self._sending:
             await asyncio.wait(self._sending)
 
-    def _type(self, connection: Connection, command: TypingStart | TypingStop) -> None:
+    def _type(self, connection: Incoming, command: TypingStart | TypingStop) -> None:
         user_id = connection.actor.user_id
         room = self._registry.peers[user_id].rooms.get(command.conversation_id)
         if room is None:
@@ -97,12 +98,12 @@ class Answering:
             self._typing.stop(user_id, command.conversation_id)
 
     def _submit(
-        self, connection: Connection, echo: dict[str, Any], action: Callable[[Transaction], Any]
+        self, connection: Incoming, echo: dict[str, Any], action: Callable[[Transaction], Any]
     ) -> None:
         connection.asked()
         self._store.submit(sessions.acting(connection.actor, action), partial(_answer, connection, echo))
 
-    def _send_from_s3(self, connection: Connection, command: SendMessage, echo: dict[str, Any]) -> None:
+    def _send_from_s3(self, connection: Incoming, command: SendMessage, echo: dict[str, Any]) -> None:
         """Send what S3 has to be asked for; the connection's later frames wait, and nobody else's."""
         connection.asked()
         connection.hold()
@@ -132,7 +133,7 @@ class Answering:
         task.add_done_callback(self._sending.discard)
 
 
-def _answer(connection: Connection, echo: dict[str, Any], outcome: Outcome) -> None:
+def _answer(connection: Incoming, echo: dict[str, Any], outcome: Outcome) -> None:
     connection.answered()
     error = outcome.error
     if error is None:

@@ -1,57 +1,29 @@
 """One socket: RFC 6455 by websockets' Sans-I/O protocol, between a transport and the hub."""
 
 import asyncio
-import logging
-from typing import Any, cast
+from typing import Any
 
-from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN as PROTOCOL_OPEN
 from websockets.protocol import SEND_EOF
 from websockets.server import ServerProtocol
 
 from actions.actor import Actor
-from hub import frames, handshake
+from hub import handshake
 from hub.endpoint import State
-from hub.inbox import BAD_FRAMES, MAX_CONTROL_BYTES, PINGS, Inbox, TooBig, is_utf8
-from hub.meter import FLOOD, Meter
-from hub.outgoing import Outgoing
+from hub.inbox import MAX_CONTROL_BYTES
+from hub.incoming import REFUSED_SECONDS, SLOW_TURN_BYTES, Incoming
 from hub.replay import Replay
 from protocol import closing
-from protocol.codec import decode, parse_frame
 from protocol.errors import Refused
 
-logger = logging.getLogger(__name__)
 
-MAX_IN_FLIGHT = 200
-
-TURN_BYTES = 16 * 1024
-"""So much of what a client sent is taken before it is others' turn. A read brings up to 256 KiB, which may be 16,000
-frames: with twenty sockets that flood, others waited for seconds until they were heard. Less would part messages that
-came together into commits of their own."""
-
-SLOW_TURN_BYTES = 1024
-"""So much of a client's whose last frames were all refused for their rate, and no more."""
-
-REFUSED_SECONDS = 0.1
-"""So long a client whose frames are all refused for their rate has to wait for its next turn."""
-
-
-class Connection(Outgoing):
-    """A socket of one user: the handshake, and what comes from the client.
+class Connection(Incoming):
+    """A socket of one user, from the handshake to its end.
 
     uvicorn constructs it, and gives it the upgrade request as its first data.
     """
 
-    __slots__ = (
-        "_early",
-        "_held",
-        "_inbox",
-        "_is_turn_due",
-        "_meter",
-        "_response",
-        "actor",
-        "in_flight",
-    )
+    __slots__ = ("_response",)
 
     def __init__(
         self,
@@ -62,14 +34,6 @@ class Connection(Outgoing):
     ) -> None:
         super().__init__(server_state.connections, app_state["hub"])
         self._response = b""
-        self._early = b""
-        self._is_turn_due = False
-        # The frames that wait for one that takes long; None while there is no such one.
-        self._held: list[Frame] | None = None
-        self._inbox = Inbox(self.hub.settings.frame_bytes)
-        self._meter = Meter(self.hub.rules.rates)
-        self.actor = Actor(0, 0, self)
-        self.in_flight = 0
 
     # What asyncio and uvicorn call.
 
@@ -127,40 +91,6 @@ class Connection(Outgoing):
         if self.state is State.ADMITTING:
             self._depart(handshake.refuse(refusal), is_last=True)
 
-    def refuse(self, refusal: Refused, echo: dict[str, Any]) -> None:
-        """Tell the client that its frame `echo` was refused."""
-        if self.state is not State.OPEN:
-            return
-        self.add(frames.error(refusal, echo))
-        if self._meter.is_flood:
-            self.close(closing.FLOODING, f"{FLOOD} frames in a row were rate_limited")
-        elif refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
-            self.close(closing.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
-
-    def answered(self) -> None:
-        """One of the socket's units of work is done."""
-        self.in_flight -= 1
-        if self.in_flight == MAX_IN_FLIGHT // 2:
-            self._read_on()
-
-    def asked(self) -> None:
-        """One more unit of work is under way for the socket. Too many, and it has to wait."""
-        self.in_flight += 1
-        if self.in_flight == MAX_IN_FLIGHT:
-            self._transport.pause_reading()
-
-    def hold(self) -> None:
-        """Take no more messages until `release`: the last one takes long, and they are handled in their order."""
-        self._held = []
-
-    def release(self) -> None:
-        """Go on with the frames that had to wait."""
-        held, self._held = self._held, None
-        if held is None or self.state is not State.OPEN or self.hub.is_draining:
-            return
-        self._take_all(held)
-        self._read_on()
-
     # The handshake.
 
     def _line_up(self, request: bytes) -> None:
@@ -197,154 +127,9 @@ class Connection(Outgoing):
             self.replay = Replay(accepted.since)
         self.hub.admission.admit(self)
 
-    # Frames in.
-
-    def _may_go_on(self) -> bool:
-        """Whether more may be taken: neither too much is under way for the client, nor too much held back."""
-        return (
-            self.state is State.OPEN
-            and not self.hub.is_draining
-            and self.in_flight < MAX_IN_FLIGHT
-            and not self._holds_enough()
-        )
-
-    def _holds_enough(self) -> bool:
-        held = self._held or ()
-        return (
-            len(held) >= MAX_IN_FLIGHT
-            or sum(len(frame.data) for frame in held) > self.hub.settings.frame_bytes
-        )
-
-    def _read_on(self) -> None:
-        if not self._is_turn_due and self._may_go_on():
-            if self._early:
-                self._take_turn_soon()
-            else:
-                self._transport.resume_reading()
-
-    def _take_turn_soon(self, delay: float = 0.0) -> None:
-        self._transport.pause_reading()
-        if not self._is_turn_due:
-            self._is_turn_due = True
-            self.hub.timers.call_later(delay, self._take_turn)
-
-    def _take_turn(self) -> None:
-        """Go on with what was read before. Nothing is read until it is all taken: uvloop would read first."""
-        self._is_turn_due = False
-        if self._may_go_on():
-            early, self._early = self._early, b""
-            self._transport.resume_reading()
-            if early:
-                self._receive(early)
-
-    def _receive(self, data: bytes) -> None:
-        size = SLOW_TURN_BYTES if self._meter.is_refusing else TURN_BYTES
-        self._early = data[size:]
-        self._protocol.receive_data(data[:size])
-        frames_in = cast(list[Frame], self._protocol.events_received())
-        if self._held is None:
-            self._take_all(frames_in)
-        else:
-            self._hold_back(self._held, frames_in)
-        if self.state is State.OPEN:
-            if self._meter.is_refusing:
-                self._take_turn_soon(REFUSED_SECONDS)
-            elif self._early:
-                self._take_turn_soon()
-
-    def _take_all(self, frames_in: list[Frame]) -> None:
-        try:
-            self._take_each(frames_in)
-        except Exception:
-            # Left open, it would have lost frames that the client waits for; broken off, nobody would know why.
-            logger.exception("What a client sent was not handled")
-            self.close(closing.BUG, "an error in the server")
-
-    def _take_each(self, frames_in: list[Frame]) -> None:
-        for place, frame in enumerate(frames_in, 1):
-            self._take(frame)
-            if self.state is not State.OPEN:
-                return
-            if self._held is not None:
-                self._hold_back(self._held, frames_in[place:])
-                return
-        if self._protocol.state is not PROTOCOL_OPEN:
-            # The client closed, or broke the protocol: what must be said is queued, and nothing else follows.
-            self._finish()
-            return
-        for pong in self._protocol.data_to_send():
-            self.add(pong)
-
-    def _hold_back(self, held: list[Frame], frames_in: list[Frame]) -> None:
-        """Keep frames for later, but for pings and pongs: both sides are alive, though something takes long."""
-        for frame in frames_in:
-            if frame.opcode in (Opcode.PING, Opcode.PONG):
-                self._take(frame)
-            else:
-                held.append(frame)
-        if self.state is not State.OPEN:
-            return
-        if self._protocol.state is PROTOCOL_OPEN:
-            for pong in self._protocol.data_to_send():
-                self.add(pong)
-        if self._holds_enough():
-            self._transport.pause_reading()
-
-    def _take(self, frame: Frame) -> None:
-        match frame.opcode:
-            case Opcode.TEXT | Opcode.CONT:
-                try:
-                    message = self._inbox.add(frame)
-                except TooBig as error:
-                    self.close(closing.TOO_BIG, str(error))
-                    return
-                if message is not None:
-                    self._read(message)
-            case Opcode.BINARY:
-                self.close(closing.BINARY, "text frames only")
-            case Opcode.PING:
-                # The library has the pong ready.
-                if self._inbox.is_ping_flood(self.hub.timers.time()):
-                    self.close(closing.ABUSE, f"more than {PINGS} pings in a second")
-            case Opcode.PONG:
-                proved = self.pulse.pong(bytes(frame.data))
-                if proved:
-                    self.hub.proved(self, proved)
-                if self.pulse.handed:
-                    self.pulse.beat(self.hub.timers.time())
-
-    def _read(self, message: bytes) -> None:
-        echo: dict[str, Any] = {}
-        user_id = self.actor.user_id
-        try:
-            try:
-                echo = decode(message)
-                command = parse_frame(echo)
-            except Refused as refusal:
-                if refusal.code == "malformed" and not is_utf8(message):
-                    self.close(closing.NOT_UTF8, "not UTF-8")
-                    return
-                self._meter.pay(user_id, None)
-                raise
-            self._meter.pay(user_id, command)
-            self.hub.answering.handle(self, command, echo)
-        except Refused as refusal:
-            self.refuse(refusal, echo)
-
     # The end.
 
     def left(self) -> None:
         """Frames reach the client no more."""
         super().left()
-        self._held = None
         self.hub.detach(self)
-
-    def _give_up(self) -> None:
-        # While frames are held back the pong may lie behind them, unread. The next tick asks again.
-        if self._held is None:
-            super()._give_up()
-
-    def _finish(self) -> None:
-        # If more lies behind, the client's close frame does as well: who knows how far.
-        unread, self._early = self._early, b""
-        self._send_last(is_unread=bool(unread))

@@ -13,6 +13,7 @@ from hub.admission import Admission
 from hub.answering import Answering
 from hub.backlogs import Backlogs
 from hub.connection import Connection
+from hub.incoming import Incoming
 from hub.outgoing import Outgoing
 from hub.presence import Presence
 from hub.publisher import Publisher, announce, send
@@ -126,7 +127,7 @@ class Hub:
                 "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
             )
 
-    def proved(self, connection: Connection, handed: dict[int, int]) -> None:
+    def proved(self, connection: Incoming, handed: dict[int, int]) -> None:
         """The client's stack has all messages of these conversations up to these ids."""
         actor = connection.actor
 

@@ -230,4 +230,4 @@ async def test_a_bug_closes_the_socket_it_met_with_1011_and_no_other(
     await other.settle()
     assert [frame["message"]["text"] for frame in other.take("new_message")] == ["before"]
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert (record.name, bool(record.exc_info)) == ("hub.connection", True)
+    assert (record.name, bool(record.exc_info)) == ("hub.incoming", True)

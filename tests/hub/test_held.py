@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
-from hub.connection import MAX_IN_FLIGHT, TURN_BYTES
+from hub.incoming import MAX_IN_FLIGHT, TURN_BYTES
 from protocol.errors import Refused
 from storage import Transaction, uploads
 from storage.attachments.s3 import Copied, Copies, S3Files

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from actions.rates import Rates
-from hub.connection import REFUSED_SECONDS
+from hub.incoming import REFUSED_SECONDS
 from hub.meter import FLOOD
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actions.rates import Rates
-from hub.connection import MAX_IN_FLIGHT, REFUSED_SECONDS, SLOW_TURN_BYTES, TURN_BYTES
+from hub.incoming import MAX_IN_FLIGHT, REFUSED_SECONDS, SLOW_TURN_BYTES, TURN_BYTES
 from hub.meter import PATIENCE
 from tests.hub.conftest import MakeHouse
 from tests.support.raw import BINARY, frame_bytes, text_bytes
