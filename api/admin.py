@@ -8,7 +8,8 @@ from actions import invites
 from actions.actor import Actor
 from actions.invites import administering
 from actions.tokens import unauthorized
-from api.requests import bearer, body, path_id, query, services
+from api.charging import paid_body
+from api.requests import bearer, path_id, query, services
 from api.responses import answer, created, no_content
 from api.routing import resource
 from api.services import Services
@@ -27,7 +28,7 @@ def routes() -> list[Route]:
 async def create(request: Request) -> Response:
     """201: a new invitation, with its code."""
     parts, actor = await admin(request)
-    return created(await invites.create(parts.store, actor, await body(request, CreateInvite)))
+    return created(await invites.create(parts.store, actor, await paid_body(request, actor, CreateInvite)))
 
 
 async def listed(request: Request) -> Response:

@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api.requests import address
+from api.requests import asker
 from api.security import HEADERS
 from protocol.codec import encode
 from protocol.errors import Refused, not_found, problem
@@ -29,8 +29,7 @@ async def refused(request: Request, error: Exception) -> Response:
     """The handler of every Refused."""
     assert isinstance(error, Refused)
     if error.code == "rate_limited":
-        # A session is told by its token; what has none, by where it comes from.
-        await request.state.tarpit.hold(request.headers.get("authorization") or address(request))
+        await request.state.tarpit.hold(asker(request))
     return answer_to(error)
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar, get_origin
 from starlette.requests import Request
 
 from actions.actor import Actor
+from actions.attempts import network_of
 from api.services import Services
 from protocol import forwarded
 from protocol.codec import decode, parse
@@ -16,6 +17,8 @@ from protocol.ids import parse_id
 C = TypeVar("C", bound=Command)
 
 USER_AGENT_CHARS = 256
+UNPAID_BYTES = 32 * 1024
+"""What a body may have that nobody has paid for: who asks has no account, or only now logs in."""
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
 
 
@@ -53,17 +56,20 @@ def path_id(request: Request, name: str = "id") -> int:
 
 async def body(request: Request, model: type[C]) -> C:
     """The JSON body as a command. Raises Refused `malformed`, `invalid`, `too_large` or `unsupported_media_type`."""
-    return parse(model, decode(await json_bytes(request)))
+    return parse(model, decode(await json_bytes(request, UNPAID_BYTES)))
 
 
-async def json_bytes(request: Request) -> bytes:
+async def json_bytes(request: Request, most: int | None = None) -> bytes:
     """The JSON body as it came. Raises Refused `malformed`, `too_large` or `unsupported_media_type`."""
     if not _has_body(request):
         raise Refused("malformed", "The request has no body.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Refused("unsupported_media_type", "Send the body as application/json.")
-    return await _read(request, services(request).body_bytes)
+    limit = services(request).body_bytes
+    if most is None or most >= limit:
+        return await _read(request, limit, " (limits.body_bytes)")
+    return await _read(request, most, " without an account")
 
 
 def query(request: Request, model: type[C]) -> C:
@@ -95,6 +101,14 @@ def declared_length(request: Request) -> int | None:
 def address(request: Request) -> str:
     """The address of who asks, behind trusted proxies too."""
     return _client(request)[0]
+
+
+def asker(request: Request) -> tuple[str, int | str]:
+    """Who asks, as far as one can tell: a user, or a network."""
+    try:
+        return "user", identified(request)[1].user_id
+    except Refused:
+        return "network", network_of(address(request))
 
 
 def user_agent(request: Request) -> str:
@@ -130,9 +144,9 @@ def _has_body(request: Request) -> bool:
     return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def _read(request: Request, most: int, why: str) -> bytes:
     """The body, never more than `most` bytes of it in memory."""
-    refusal = Refused("too_large", f"The body may have {most} bytes at most (limits.body_bytes).")
+    refusal = Refused("too_large", f"The body may have {most} bytes at most{why}.")
     if (declared_length(request) or 0) > most:
         raise refusal
     data = bytearray()

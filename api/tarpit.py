@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 
 SECONDS_EACH = 0.1
 MOST_SECONDS = 2.0
@@ -17,9 +17,9 @@ class Tarpit:
 
     def __init__(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         self._sleep = sleep
-        self._held: Counter[str] = Counter()
+        self._held: Counter[Hashable] = Counter()
 
-    async def hold(self, client: str) -> None:
+    async def hold(self, client: Hashable) -> None:
         """Return when a client's refusal may go out."""
         self._held[client] += 1
         try:

@@ -21,19 +21,23 @@ logger = logging.getLogger(__name__)
 
 
 class Admission:
-    """The upgrade requests, in the order in which they came. Those behind the first AT_ONCE wait, unread."""
+    """The upgrade requests, in the order in which they came. Those behind the first AT_ONCE wait, `most` at most.
 
-    def __init__(self, store: Store) -> None:
+    0 for no limit but that of the system.
+    """
+
+    def __init__(self, store: Store, most: int) -> None:
         self._store = store
+        self._most = most
         self.line: deque[tuple[Connection, bytes]] = deque()
         self.under_way = 0
 
-    def __len__(self) -> int:
-        """How many have asked, and have no answer yet."""
-        return self.under_way + len(self.line)
-
     def line_up(self, connection: "Connection", request: bytes) -> None:
-        """Have the connection shake hands when it is its turn."""
+        """Have the connection shake hands when it is its turn. Raises Refused `unavailable`."""
+        if self._most and len(self.line) >= self._most:
+            raise Refused(
+                "unavailable", f"{self._most} sockets wait to be opened (limits.sockets).", retry_after=5
+            )
         self.line.append((connection, request))
         self._go_on()
 
@@ -43,11 +47,21 @@ class Admission:
 
         def done(outcome: Outcome) -> None:
             self.under_way -= 1
-            if outcome.error is not None:
-                connection.reject(outcome.error if isinstance(outcome.error, Refused) else unavailable())
+            error = outcome.error
+            if error is not None:
+                refusal = error if isinstance(error, Refused) else unavailable()
+                connection.reject(refusal)
+                if refusal.code == "unavailable":
+                    self._turn_away(refusal)
             self._go_on()
 
         self._store.submit(partial(sessions.admit, actor=connection.actor), done)
+
+    def _turn_away(self, refusal: Refused) -> None:
+        """Those in the line have waited for the store as long: they must not wait anew, so many at a time."""
+        line, self.line = self.line, deque()
+        for connection, _ in line:
+            connection.reject(refusal)
 
     def _go_on(self) -> None:
         while self.line and self.under_way < AT_ONCE:

@@ -45,8 +45,10 @@ class Connection(Incoming):
             case State.HANDSHAKE:
                 self._line_up(data)
             case State.ADMITTING | State.OPEN:
-                # Behind the request, or what waits for its turn. Reading is paused, so this stays small.
+                # Behind the request, or what waits for its turn. Until there is something, an end of the stream is to
+                # be seen: who has gone must not be let in.
                 self._early += data
+                self._transport.pause_reading()
             case State.CLOSING if len(data) > SLOW_TURN_BYTES:
                 # This is more than an answer to our close frame, and nobody has to read it.
                 self._end()
@@ -95,13 +97,10 @@ class Connection(Incoming):
 
     def _line_up(self, request: bytes) -> None:
         self.state = State.ADMITTING
-        self._transport.pause_reading()
         try:
-            self.hub.require_room()
+            self.hub.admission.line_up(self, request)
         except Refused as refusal:
             self.reject(refusal)
-        else:
-            self.hub.admission.line_up(self, request)
 
     def shake_hands(self, request: bytes) -> None:
         """Answer the upgrade request, or have the store asked whether it may be."""
@@ -111,6 +110,7 @@ class Connection(Incoming):
         scheme = "https" if self._transport.get_extra_info("sslcontext") else "http"
         rules = self.hub.rules
         try:
+            self.hub.require_room()
             accepted = handshake.accept(
                 request, str(peer[0]), scheme, self.hub.settings, rules.tokens, rules.tickets
             )

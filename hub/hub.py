@@ -64,7 +64,7 @@ class Hub:
         self._flush_is_due = False
         self._wheel = Wheel(self.timers, settings.ping_seconds)
         self.backlogs = Backlogs(settings.total_backlog_bytes, self._wheel)
-        self.admission = Admission(store)
+        self.admission = Admission(store, settings.sockets)
         self._publisher = Publisher(self._registry, self._typing, self.timers, settings.receipt_seconds)
         self._resuming = Resuming(store, rules, self._registry, self.timers, settings.receipt_seconds)
 
@@ -122,7 +122,7 @@ class Hub:
         if self.is_draining:
             raise _stopping()
         limit = self.settings.sockets
-        if limit and len(self.admission) + len(self._wheel) >= limit:
+        if limit and self.admission.under_way + len(self._wheel) >= limit:
             raise Refused(
                 "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
             )

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from actions import sessions
+from actions.actor import Actor
 from hub import handshake
 from hub.admission import AT_ONCE
+from protocol.errors import Refused
 from protocol.events import SocketAdmitted
+from storage import Transaction
 from tests.hub.conftest import MakeHouse
 from tests.support.hub import House
 from tests.support.raw import RawSocket
@@ -60,6 +64,16 @@ async def test_no_commit_lets_in_more_than_some_and_all_get_in_in_their_order(
         assert (await client.text("hello"))["user_id"] == person.id
 
 
+async def test_who_has_left_the_line_is_not_let_in(house: House, people: list[Person]) -> None:
+    async with crowd(house, people) as clients:
+        count = len(house.state.connections)
+        clients[AT_ONCE].reset()
+        clients[AT_ONCE + 1].close()
+        await house.until(lambda: len(house.state.connections) == count - 2)
+    ids = [person.id for person in people]
+    assert admitted(house) == [ids[:AT_ONCE], ids[AT_ONCE + 2 :]]
+
+
 async def test_who_was_broken_off_in_the_line_is_not_let_in(house: House, people: list[Person]) -> None:
     async with crowd(house, people) as clients:
         for each in list(house.state.connections):
@@ -96,11 +110,30 @@ async def test_who_stands_in_the_line_as_the_server_stops_is_told_to_come_back(
         assert (answer.status, answer.problem["code"]) == (503, "unavailable")
 
 
-async def test_who_stands_in_the_line_counts_as_a_socket(make_house: MakeHouse) -> None:
-    house = await make_house(sockets=AT_ONCE + BEHIND)
+async def test_the_line_is_no_longer_than_there_may_be_sockets(make_house: MakeHouse) -> None:
+    house = await make_house(sockets=BEHIND)
     people = [await house.person() for _ in range(AT_ONCE + BEHIND)]
+    house.hub.require_room = lambda: None  # type: ignore[method-assign]
     async with crowd(house, people):
         client = await house.dial()
         await client.send_upgrade(people[0])
         answer = await client.answer()
         assert (answer.status, answer.problem["code"]) == (503, "unavailable")
+        assert "(limits.sockets)" in answer.problem["detail"]
+
+
+async def test_when_the_store_fails_nobody_in_the_line_waits_for_it_anew(
+    house: House, people: list[Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fail(tx: Transaction, actor: Actor) -> None:
+        asked.append(actor.user_id)
+        raise Refused("unavailable")
+
+    monkeypatch.setattr(sessions, "admit", fail)
+    async with crowd(house, people) as clients:
+        pass
+    for client in clients:
+        assert (await client.answer()).status == 503
+    assert asked == [person.id for person in people[:AT_ONCE]]
