@@ -28,7 +28,7 @@ def answer_to(refusal: Refused, headers: dict[str, str] | None = None) -> Respon
 async def refused(request: Request, error: Exception) -> Response:
     """The handler of every Refused."""
     assert isinstance(error, Refused)
-    if error.code == "rate_limited":
+    if error.code == "rate_limited" or getattr(request.state, "is_unpaid", False):
         await request.state.tarpit.hold(asker(request))
     return answer_to(error)
 

@@ -55,7 +55,11 @@ def path_id(request: Request, name: str = "id") -> int:
 
 
 async def body(request: Request, model: type[C]) -> C:
-    """The JSON body as a command. Raises Refused `malformed`, `invalid`, `too_large` or `unsupported_media_type`."""
+    """The JSON body as a command, of who asks without an account; what is refused then costs patience.
+
+    Raises Refused `malformed`, `invalid`, `too_large` or `unsupported_media_type`.
+    """
+    request.state.is_unpaid = True
     return parse(model, decode(await json_bytes(request, UNPAID_BYTES)))
 
 

@@ -9,7 +9,7 @@ MOST_SECONDS = 2.0
 
 
 class Tarpit:
-    """Where requests wait that were refused for their rate (docs/protocol.md, Rates).
+    """Where requests wait that were refused for their rate, or without an account (docs/protocol.md, Rates).
 
     Each waits longer than those of the same client that wait already: over however many connections it asks, it gets
     ten refusals a second, or, past 20 connections, each of them one in MOST_SECONDS.

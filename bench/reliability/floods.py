@@ -145,6 +145,9 @@ REST_FLOODS: dict[str, Callable[[Flooder], Call]] = {
     "uploads": _uploading,
     "large bodies": lambda who: _call("POST", "/chats", {"type": "group", "title": "x" * 900_000}),
     "many members": lambda who: _call("POST", "/chats", {"type": "group", "members": [10**9] * 90_000}),
+    "large logins": lambda who: _call(
+        "POST", "/auth/login", {"email": "person0@load.example", "password": 7, "more": [[]] * 10_000}
+    ),
     "wrong passwords": lambda who: _call(
         "POST", "/auth/login", {"email": "person0@load.example", "password": "wrong password"}
     ),

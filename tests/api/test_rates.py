@@ -142,6 +142,13 @@ async def test_refusals_for_the_rate_come_slowly_over_however_many_connections(
     assert sum(response.status_code == 429 for response in found) >= 20
 
 
+async def test_refusals_without_an_account_come_slowly_too(rest: Rest) -> None:
+    begin = time.monotonic()
+    found = await asyncio.gather(*(rest.post("/auth/login", {"email": 7}) for _ in range(10)))
+    assert time.monotonic() - begin >= 0.5
+    assert [response.status_code for response in found] == [422] * 10
+
+
 async def test_a_large_body_costs_a_call_for_each_32_kib_and_is_not_parsed_before(
     rest: Rest, cast: Cast
 ) -> None:

@@ -100,7 +100,9 @@ async def test_what_a_socket_keeps_would_be_found(house: House) -> None:
     protocol.receive_data(f"GET /ws?token={ann.token} HTTP/1.1\r\nSec-WebSocket-Key: {KEY}\r\n\r\n".encode())
     house.connection(ann)._protocol = protocol
     assert kept(house.connection(ann), ann)
-    await leave(house, client)
+    client.close()
+    await house.until(lambda: not house.state.connections)
+    protocol.parser.close()
 
 
 def kept(connection: Connection, person: Person) -> list[Any]:
