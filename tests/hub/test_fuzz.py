@@ -232,11 +232,14 @@ def test_no_upgrade_makes_a_5xx_or_a_trace(target: Target, caplog: pytest.LogCap
     async def ask(url: str, more: dict[str, str], method: str) -> None:
         with await target.house.dial() as client:
             await client.send(upgrade_bytes(url.replace("\0", "%00"), more, method=method))
-            client.shut_down()
+            # Some headers promise more than is sent. Who has gone before it is let in gets no answer.
+            timer = asyncio.get_running_loop().call_later(1, client.shut_down)
             try:
                 status = (await client.answer()).status
             except (AssertionError, ConnectionError):
-                return  # an answer to a client that is gone by then
+                return
+            finally:
+                timer.cancel()
             assert status < 500
             statuses.add(status)
 
