@@ -139,7 +139,7 @@ async def test_refusals_for_the_rate_come_slowly_over_however_many_connections(
     found = await asyncio.gather(*(rest.request("GET", "/users/me", headers=each) for each in headers))
     # Ten a second and client; some may pass in between, as the bucket fills.
     assert time.monotonic() - begin >= 1.5
-    assert sum(response.status_code == 429 for response in found) >= 20
+    assert sum(response.status_code == 429 for response in found) >= 10
 
 
 async def test_refusals_without_an_account_come_slowly_too(rest: Rest) -> None:
