@@ -7,8 +7,8 @@ from starlette.routing import Route
 from actions import accounts, sessions
 from actions.sessions import acting
 from actions.tickets import TICKET_SECONDS
-from api.charging import caller, paid_body
-from api.requests import address, body, path_id, services, user_agent
+from api.charging import caller, paid_body, unpaid_body
+from api.requests import address, path_id, services, user_agent
 from api.responses import answer, created, no_content
 from api.routing import resource
 from protocol.commands import ChangePassword, Login, Refresh, Register
@@ -31,7 +31,7 @@ def routes() -> list[Route]:
 
 async def register(request: Request) -> Response:
     """201: a new account."""
-    parts, command = services(request), await body(request, Register)
+    parts, command = services(request), await unpaid_body(request, Register)
     return created(
         await accounts.register(parts.store, parts.rules, parts.passwords, command, address(request))
     )
@@ -39,7 +39,7 @@ async def register(request: Request) -> Response:
 
 async def login(request: Request) -> Response:
     """200: a new session's tokens, and the user."""
-    parts, command = services(request), await body(request, Login)
+    parts, command = services(request), await unpaid_body(request, Login)
     return answer(
         await accounts.login(
             parts.store,
@@ -55,7 +55,7 @@ async def login(request: Request) -> Response:
 
 async def refresh(request: Request) -> Response:
     """200: a new access token, and the next refresh token if it is asked for."""
-    parts, command = services(request), await body(request, Refresh)
+    parts, command = services(request), await unpaid_body(request, Refresh)
     return answer(await sessions.refresh(parts.store, parts.rules, command))
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from actions.actor import Actor
 from actions.conversations import told_of_change
+from actions.rates import BYTES_EACH
 from api.requests import identified, json_bytes, services
 from api.services import Services
 from protocol.codec import decode, parse
@@ -45,11 +46,20 @@ def teller(request: Request) -> Iterator[tuple[Services, Actor]]:
 async def paid_body(request: Request, actor: Actor, model: type[C]) -> C:
     """The JSON body as a command; a large one is paid for before it is parsed.
 
-    Raises Refused: `rate_limited`, and what `body` raises.
+    Raises Refused: `rate_limited`, `malformed`, `invalid`, `too_large` or `unsupported_media_type`.
     """
     data = await json_bytes(request)
     services(request).rules.rates.body(actor.user_id, len(data))
     return parse(model, decode(data))
+
+
+async def unpaid_body(request: Request, model: type[C]) -> C:
+    """The JSON body of who asks without an account, as a command. It is small, and its refusals come slowly.
+
+    Raises Refused: `malformed`, `invalid`, `too_large` or `unsupported_media_type`.
+    """
+    request.state.is_unpaid = True
+    return parse(model, decode(await json_bytes(request, BYTES_EACH)))
 
 
 async def pay_for_change(parts: Services, actor: Actor, conversation_id: int, more: int = 0) -> None:

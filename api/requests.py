@@ -9,7 +9,7 @@ from actions.actor import Actor
 from actions.attempts import network_of
 from api.services import Services
 from protocol import forwarded
-from protocol.codec import decode, parse
+from protocol.codec import parse
 from protocol.commands import Command
 from protocol.errors import Refused, invalid, not_found
 from protocol.ids import parse_id
@@ -17,8 +17,6 @@ from protocol.ids import parse_id
 C = TypeVar("C", bound=Command)
 
 USER_AGENT_CHARS = 256
-UNPAID_BYTES = 32 * 1024
-"""What a body may have that nobody has paid for: who asks has no account, or only now logs in."""
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
 
 
@@ -54,17 +52,11 @@ def path_id(request: Request, name: str = "id") -> int:
     return number
 
 
-async def body(request: Request, model: type[C]) -> C:
-    """The JSON body as a command, of who asks without an account; what is refused then costs patience.
-
-    Raises Refused `malformed`, `invalid`, `too_large` or `unsupported_media_type`.
-    """
-    request.state.is_unpaid = True
-    return parse(model, decode(await json_bytes(request, UNPAID_BYTES)))
-
-
 async def json_bytes(request: Request, most: int | None = None) -> bytes:
-    """The JSON body as it came. Raises Refused `malformed`, `too_large` or `unsupported_media_type`."""
+    """The JSON body as it came; `most` is what it may have without an account, None for who has one.
+
+    Raises Refused `malformed`, `too_large` or `unsupported_media_type`.
+    """
     if not _has_body(request):
         raise Refused("malformed", "The request has no body.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

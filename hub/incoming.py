@@ -32,7 +32,8 @@ SLOW_TURN_BYTES = 1024
 """So much of a client's whose last frames were all refused for their rate, and no more."""
 
 REFUSED_SECONDS = 0.1
-"""So long a client whose frames are all refused for their rate has to wait for its next turn."""
+"""So long a client whose frames are all refused for their rate has to wait for its next turn, and one whose upgrade
+is, for its answer."""
 
 
 class Incoming(Outgoing):
