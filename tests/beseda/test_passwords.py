@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import argon2
 import pytest
+from argon2.exceptions import VerifyMismatchError
 
+from actions.passwords import _NOBODYS as NOBODYS
 from actions.passwords import hash_password, verify_password
 from beseda import passwords
 from beseda.passwords import MAX_WAITING, PasswordPool
@@ -29,6 +31,13 @@ async def test_a_password_matches_its_own_hash_only(pool: PasswordPool) -> None:
     assert await pool.verify(encoded, "correct horse")
     assert not await pool.verify(encoded, "wrong horse")
     assert not await pool.verify(None, "correct horse")
+
+
+def test_where_there_is_no_account_a_password_is_checked_at_the_same_cost() -> None:
+    real = hash_password("correct horse")
+    assert argon2.extract_parameters(NOBODYS) == argon2.extract_parameters(real)
+    with pytest.raises(VerifyMismatchError):
+        argon2.PasswordHasher().verify(NOBODYS, "correct horse")
 
 
 async def test_the_event_loop_goes_on_meanwhile(pool: PasswordPool) -> None:
