@@ -99,7 +99,8 @@ class Registry(Generic[C]):
             room = self.rooms[conversation_id] = Room(conversation_id)
         room.is_live = self.would_live(members)
         room.peers[peer.user_id] = peer
-        peer.rooms[conversation_id] = room
+        # Under the room's own number: each peer would keep the one that it came with, 32 bytes for every conversation.
+        peer.rooms[room.conversation_id] = room
 
     def _part(self, peer: Peer[C], room: Room[C]) -> None:
         del room.peers[peer.user_id]

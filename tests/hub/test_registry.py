@@ -44,6 +44,12 @@ def test_who_is_in_the_registry_has_a_place_in_each_of_its_rooms(registry: Regis
     assert set(registry.peers[1].rooms) == {7}
 
 
+def test_a_conversations_number_is_in_memory_once(registry: Registry[str]) -> None:
+    one, other = (registry.enter(user_id, [(int("123456789"), 2)]) for user_id in (4, 5))
+    [number], [same] = one.rooms, other.rooms
+    assert number is same
+
+
 def test_a_user_who_leaves_has_no_place_anywhere_and_empty_rooms_are_gone(registry: Registry[str]) -> None:
     registry.leave(registry.peers[3])
     assert 3 not in registry.peers
