@@ -53,8 +53,7 @@ class Connection(Incoming):
                 # This is more than an answer to our close frame, and nobody has to read it.
                 self._end()
             case State.CLOSING:
-                self._protocol.receive_data(data)
-                self._protocol.events_received()  # Nothing that comes now counts.
+                self._inbox.split(data, self._protocol)  # Nothing that comes now counts.
                 if SEND_EOF in self._protocol.data_to_send():
                     self._end()
 

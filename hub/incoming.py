@@ -1,7 +1,7 @@
 """What comes in on one socket: in turns, in order, a few under way; to the hub what is said, a refusal for the rest."""
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN as PROTOCOL_OPEN
@@ -46,7 +46,7 @@ class Incoming(Outgoing):
         self._early = b""
         self._is_turn_due = False
         # The frames that wait for one that takes long; None while there is no such one.
-        self._held: list[Frame] | None = None
+        self._held: list[bytes | Frame] | None = None
         self._inbox = Inbox(hub.settings.frame_bytes)
         self._meter = Meter(hub.rules.rates)
         self.actor = Actor(0, 0, self)
@@ -101,10 +101,7 @@ class Incoming(Outgoing):
 
     def _holds_enough(self) -> bool:
         held = self._held or ()
-        return (
-            len(held) >= MAX_IN_FLIGHT
-            or sum(len(frame.data) for frame in held) > self.hub.settings.frame_bytes
-        )
+        return len(held) >= MAX_IN_FLIGHT or sum(map(_size, held)) > self.hub.settings.frame_bytes
 
     def _read_on(self) -> None:
         if not self._is_turn_due and self._may_go_on():
@@ -131,8 +128,7 @@ class Incoming(Outgoing):
     def _receive(self, data: bytes) -> None:
         size = SLOW_TURN_BYTES if self._meter.is_refusing else TURN_BYTES
         self._early = data[size:]
-        self._protocol.receive_data(data[:size])
-        frames_in = cast(list[Frame], self._protocol.events_received())
+        frames_in = self._inbox.split(data if len(data) <= size else data[:size], self._protocol)
         if self._held is None:
             self._take_all(frames_in)
         else:
@@ -143,7 +139,7 @@ class Incoming(Outgoing):
             elif self._early:
                 self._take_turn_soon()
 
-    def _take_all(self, frames_in: list[Frame]) -> None:
+    def _take_all(self, frames_in: list[bytes | Frame]) -> None:
         try:
             self._take_each(frames_in)
         except Exception:
@@ -151,9 +147,12 @@ class Incoming(Outgoing):
             logger.exception("What a client sent was not handled")
             self.close(closing.BUG, "an error in the server")
 
-    def _take_each(self, frames_in: list[Frame]) -> None:
+    def _take_each(self, frames_in: list[bytes | Frame]) -> None:
         for place, frame in enumerate(frames_in, 1):
-            self._take(frame)
+            if isinstance(frame, bytes):
+                self._read(frame)
+            else:
+                self._take(frame)
             if self.state is not State.OPEN:
                 return
             if self._held is not None:
@@ -166,10 +165,10 @@ class Incoming(Outgoing):
         for pong in self._protocol.data_to_send():
             self.add(pong)
 
-    def _hold_back(self, held: list[Frame], frames_in: list[Frame]) -> None:
+    def _hold_back(self, held: list[bytes | Frame], frames_in: list[bytes | Frame]) -> None:
         """Keep frames for later, but for pings and pongs: both sides are alive, though something takes long."""
         for frame in frames_in:
-            if frame.opcode in (Opcode.PING, Opcode.PONG):
+            if isinstance(frame, Frame) and frame.opcode in (Opcode.PING, Opcode.PONG):
                 self._take(frame)
             else:
                 held.append(frame)
@@ -238,3 +237,7 @@ class Incoming(Outgoing):
         # If more lies behind, the client's close frame does as well: who knows how far.
         unread, self._early = self._early, b""
         self._send_last(is_unread=bool(unread))
+
+
+def _size(frame: bytes | Frame) -> int:
+    return len(frame if isinstance(frame, bytes) else frame.data)

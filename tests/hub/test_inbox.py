@@ -1,11 +1,18 @@
 """Fragments, and what counts as abuse."""
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 
 from hub.inbox import (
     BAD_FRAMES,
     BAD_FRAMES_SECONDS,
+    MAX_CONTROL_BYTES,
     MAX_FRAGMENTS,
     PINGS,
     PINGS_SECONDS,
@@ -84,3 +91,67 @@ def test_20_pings_within_a_second_are_taken_and_no_more() -> None:
 def test_fewer_pings_a_second_may_go_on_for_ever() -> None:
     inbox = Inbox(200)
     assert not any(inbox.is_ping_flood(1000.0 + number * 0.0625) for number in range(1000))
+
+
+MOST = 300
+
+FRAMES = st.builds(
+    lambda opcode, payload, fin: Frame(opcode, payload, fin).serialize(mask=True),
+    st.sampled_from((Opcode.TEXT, Opcode.TEXT, Opcode.CONT, Opcode.BINARY)),
+    st.binary(max_size=MOST),
+    st.booleans(),
+)
+CONTROL = st.builds(
+    lambda opcode, payload: Frame(opcode, payload).serialize(mask=True),
+    st.sampled_from((Opcode.PING, Opcode.PONG, Opcode.CLOSE)),
+    st.binary(max_size=5),
+)
+STREAMS = st.lists(st.one_of(FRAMES, FRAMES, CONTROL, st.binary(max_size=20)), max_size=8).map(b"".join)
+WHOLE = Frame(Opcode.TEXT, b"whole").serialize(mask=True)
+
+
+def found_by_the_library(data: bytes) -> tuple[list[tuple[Opcode, bytes]], ServerProtocol]:
+    protocol = ServerProtocol(state=OPEN, max_size=MOST + MAX_CONTROL_BYTES)
+    protocol.receive_data(data)
+    frames = protocol.events_received()
+    return [(frame.opcode, bytes(frame.data)) for frame in frames if isinstance(frame, Frame)], protocol
+
+
+@given(STREAMS, st.lists(st.integers(0, 2000)))
+@example(WHOLE * 3, [1, 7, 12])
+@example(Frame(Opcode.TEXT, b"part", fin=False).serialize(mask=True) + WHOLE, [])
+@example(b"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00x" + WHOLE, [3, 9])
+@example(b"\x81\x00" + WHOLE, [])
+@example(b"\xc1\x80\x00\x00\x00\x00" + WHOLE, [4])
+@example(b"\x81\xff\x00\x00\x00\x01", [])
+def test_however_a_stream_is_cut_it_has_the_frames_that_the_library_finds(
+    data: bytes, cuts: list[int]
+) -> None:
+    places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    inbox, protocol = Inbox(MOST), ServerProtocol(state=OPEN, max_size=MOST + MAX_CONTROL_BYTES)
+    frames = [frame for begin, end in pairwise(places) for frame in inbox.split(data[begin:end], protocol)]
+    found = [
+        (Opcode.TEXT, frame) if isinstance(frame, bytes) else (frame.opcode, bytes(frame.data))
+        for frame in frames
+    ]
+    expected, library = found_by_the_library(data)
+    assert found == expected
+    assert protocol.state is library.state
+    assert protocol.close_sent == library.close_sent
+
+
+def test_messages_in_one_frame_are_told_apart_from_all_else() -> None:
+    inbox, protocol = Inbox(MOST), ServerProtocol(state=OPEN)
+    ping = Frame(Opcode.PING, b"").serialize(mask=True)
+    first, second, third = inbox.split(WHOLE + ping + WHOLE, protocol)
+    assert first == third == b"whole"
+    assert isinstance(second, Frame)
+    assert protocol.data_to_send() == [Frame(Opcode.PONG, b"").serialize(mask=False)]
+
+
+def test_a_message_that_is_too_long_for_one_is_left_to_be_refused() -> None:
+    inbox, protocol = Inbox(5), ServerProtocol(state=OPEN)
+    (frame,) = inbox.split(Frame(Opcode.TEXT, b"hello!").serialize(mask=True), protocol)
+    assert isinstance(frame, Frame)
+    with pytest.raises(TooBig):
+        inbox.add(frame)
