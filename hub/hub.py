@@ -65,8 +65,14 @@ class Hub:
         self._wheel = Wheel(self.timers, settings.ping_seconds)
         self.backlogs = Backlogs(settings.total_backlog_bytes, self._wheel)
         self.admission = Admission(store, settings.sockets)
-        self._publisher = Publisher(self._registry, self._typing, self.timers, settings.receipt_seconds)
         self._resuming = Resuming(store, rules, self._registry, self.timers, settings.receipt_seconds)
+        self._publisher = Publisher(
+            self._registry,
+            self._typing,
+            self.timers,
+            settings.receipt_seconds,
+            {SocketAdmitted: self._socket_admitted, SocketCaughtUp: self._resuming.caught_up},
+        )
 
     # For the rest of the server.
 
@@ -76,17 +82,7 @@ class Hub:
 
     def publish(self, facts: Sequence[Fact]) -> None:
         """Tell what a commit brought, in its order; to each socket in one write."""
-        for fact in facts:
-            try:
-                match fact:
-                    case SocketAdmitted():
-                        self._socket_admitted(fact)
-                    case SocketCaughtUp():
-                        self._resuming.caught_up(fact)
-                    case _:
-                        self._publisher.tell(fact)
-            except Exception:
-                logger.exception("A %s was not told to all", type(fact).__name__)
+        self._publisher.tell(facts)
         self._flush()
 
     def stop_reading(self) -> None:

@@ -1,7 +1,8 @@
 """What a commit brought, told to the sockets of those concerned: facts in, frames out (docs/protocol.md section 6)."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from hub import frames
 from hub.connection import Connection
@@ -21,6 +22,8 @@ from protocol.events import (
     UnreadChanged,
     UserUpdated,
 )
+
+logger = logging.getLogger(__name__)
 
 Online = Peer[Connection]
 
@@ -50,46 +53,69 @@ def as_user(fact: UserUpdated, *, online: bool) -> User:
 
 
 class Publisher:
-    """Tells facts in the order of commits, and keeps the registry true to them."""
+    """Tells facts in the order of commits, and keeps the registry true to them; some are for `others` to tell."""
 
     def __init__(
-        self, registry: Registry[Connection], typing: Typing, timers: Timers, receipt_seconds: float
+        self,
+        registry: Registry[Connection],
+        typing: Typing,
+        timers: Timers,
+        receipt_seconds: float,
+        others: Mapping[type[Fact], Callable[[Any], None]],
     ) -> None:
         self._registry = registry
         self._typing = typing
         self._reads = Pace(timers, receipt_seconds, self._tell_receipt)
         self._tellers: dict[type[Fact], Callable[[Any], None]] = {
-            MessagePosted: self._message_posted,
             MessageRepeated: self._message_repeated,
             ConversationChanged: self._conversation_changed,
             UserUpdated: self._user_updated,
             ReceiptMoved: self._receipt_moved,
             UnreadChanged: self._unread_changed,
             SessionEnded: self._session_ended,
+            **others,
         }
 
-    def tell(self, fact: Fact) -> None:
-        """Tell one fact."""
-        self._tellers[type(fact)](fact)
+    def tell(self, facts: Sequence[Fact]) -> None:
+        """Tell facts in their order; one that can't be told is logged, and the others are."""
+        at = 0
+        while at < len(facts):
+            fact = facts[at]
+            at += 1
+            try:
+                if isinstance(fact, MessagePosted):
+                    run = [fact]
+                    while at < len(facts) and _goes_on(run, facts[at]):
+                        run.append(cast(MessagePosted, facts[at]))
+                        at += 1
+                    self._messages_posted(run)
+                else:
+                    self._tellers[type(fact)](fact)
+            except Exception:
+                logger.exception("A %s was not told to all", type(fact).__name__)
 
-    def _message_posted(self, fact: MessagePosted) -> None:
-        if fact.origin is None:
-            # On a socket it ended with the frame, in the order of frames: the next start may have come by now.
-            self._typing.stop(fact.sender_id, fact.conversation_id)
-        room = self._registry.rooms.get(fact.conversation_id)
+    def _messages_posted(self, run: list[MessagePosted]) -> None:
+        """Messages that follow each other in one conversation: who sent none of them is handed all of them at once."""
+        conversation_id = run[0].conversation_id
+        for fact in run:
+            if fact.origin is None:
+                # On a socket it ended with the frame, in the order of frames: the next start may have come by now.
+                self._typing.stop(fact.sender_id, conversation_id)
+        room = self._registry.rooms.get(conversation_id)
         if room is None:
             return
-        frame = frames.new_message(fact.event_id, fact.message)
-        conversation_id, message_id = fact.conversation_id, fact.event_id
+        made = [frames.new_message(fact.event_id, fact.message) for fact in run]
+        joined = b"".join(made)
+        message_id = run[-1].event_id
+        senders = {fact.sender_id for fact in run}
         for user_id, peer in room.peers.items():
-            if user_id == fact.sender_id and fact.temp_id is not None:
-                _send_own(fact, fact.temp_id, peer)
+            if user_id in senders:
+                for fact, frame in zip(run, made, strict=True):
+                    _send_to_sender(fact, frame, peer)
                 continue
-            is_other = user_id != fact.sender_id
             for connection in peer.live:
-                connection.add(frame)
-                if is_other:
-                    connection.pulse.handed[conversation_id] = message_id
+                connection.add(joined)
+                connection.pulse.handed[conversation_id] = message_id
 
     def _message_repeated(self, fact: MessageRepeated) -> None:
         if isinstance(fact.origin, Connection) and fact.origin.is_open:
@@ -147,11 +173,13 @@ class Publisher:
         if room is None or not room.is_live:
             return
         make = frames.read if fact.kind == "read" else frames.delivered
+        told: dict[int, list[bytes]] = {}
         for author_id, message_id in fact.messages:
             # An author who has left the conversation hears nothing more of it.
-            author = room.peers.get(author_id)
-            if author is not None:
-                send((author,), make(fact.conversation_id, message_id, fact.user_id))
+            if author_id in room.peers:
+                told.setdefault(author_id, []).append(make(fact.conversation_id, message_id, fact.user_id))
+        for author_id, made in told.items():
+            send((room.peers[author_id],), b"".join(made))
 
     def _unread_changed(self, fact: UnreadChanged) -> None:
         peer = self._registry.peers.get(fact.user_id)
@@ -167,6 +195,22 @@ class Publisher:
         for connection in list(peer.connections) if peer else ():
             if connection.actor.session_id == fact.session_id:
                 connection.close(closing.SESSION_ENDED, "the session has ended")
+
+
+def _goes_on(run: list[MessagePosted], fact: Fact) -> bool:
+    return isinstance(fact, MessagePosted) and fact.conversation_id == run[0].conversation_id
+
+
+def _send_to_sender(fact: MessagePosted, frame: bytes, peer: Online) -> None:
+    """One of a run of messages, to a user who sent one of them."""
+    if peer.user_id != fact.sender_id:
+        for connection in peer.live:
+            connection.add(frame)
+            connection.pulse.handed[fact.conversation_id] = fact.event_id
+    elif fact.temp_id is not None:
+        _send_own(fact, fact.temp_id, peer)
+    else:
+        send((peer,), frame)
 
 
 def _send_own(fact: MessagePosted, temp_id: str, sender: Online) -> None:

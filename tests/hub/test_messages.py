@@ -290,18 +290,22 @@ async def send_many(socket: RawSocket, conversation_id: int, count: int) -> None
 async def test_a_fact_that_cannot_be_told_keeps_no_other_from_being_told(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ann, bob = await house.people("ann", "bob")
-    dialog = await house.dialog(ann, bob)
+    ann, bob, cy = await house.people("ann", "bob", "cy")
+    dialog, cursed = await house.dialog(ann, bob), await house.dialog(ann, cy)
     reader = await house.connect(bob)
-    tell = house.hub._publisher.tell
+    tell = house.hub._publisher._messages_posted
 
-    def broken(fact: Any) -> None:
-        if getattr(fact, "temp_id", None) == "cursed":
+    def broken(run: Any) -> None:
+        if run[0].conversation_id == cursed:
             raise ZeroDivisionError
-        tell(fact)
+        tell(run)
 
-    monkeypatch.setattr(house.hub._publisher, "tell", broken)
-    await house.together(*(house.post(ann, dialog, temp_id, temp_id) for temp_id in ("1", "cursed", "2")))
+    monkeypatch.setattr(house.hub._publisher, "_messages_posted", broken)
+    await house.together(
+        house.post(ann, dialog, "1", "1"),
+        house.post(ann, cursed, "x", "x"),
+        house.post(ann, dialog, "2", "2"),
+    )
     assert [(await reader.next("new_message"))["message"]["text"] for _ in "12"] == ["1", "2"]
     assert "A MessagePosted was not told to all" in caplog.text
 
