@@ -40,7 +40,7 @@ class Rates:
 
     def message(self, user_id: int, chars: int) -> None:
         """A message, sent for the first time or again, costs 1 for each 1,000 characters that it has begun."""
-        self._events.take(user_id, _started(chars, CHARS_EACH))
+        self._events.take(user_id, 1 if chars <= CHARS_EACH else _started(chars, CHARS_EACH))
 
     def change(self, user_id: int, told: int) -> None:
         """A change of a conversation costs 1 for each 50 members that it has begun to tell."""

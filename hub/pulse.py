@@ -25,10 +25,12 @@ class Pulse(Proof):
 
     def beat(self, now: float) -> None:
         """Something was handed over: ping if that may be now, otherwise when it may."""
+        if self.pinged_at is not None or self._later is not None:
+            return
         wait = self.wait(now, self._settings.receipt_seconds)
         if wait == 0.0:
             self._send(self.ping(now))
-        elif wait is not None and self._later is None:
+        elif wait is not None:
             self._later = self._timers.call_later(wait, self._beat_later)
 
     def tick(self, now: float) -> None:
