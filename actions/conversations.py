@@ -10,7 +10,7 @@ from protocol.entities import Conversation, ConversationView
 from protocol.errors import FieldError, Refused, invalid, not_found
 from protocol.events import ConversationChanged
 from storage import Snapshot, Transaction, conversations, members, messages, users
-from storage.conversations import Place
+from storage.cache import Place
 
 
 def place(snapshot: Snapshot, actor: Actor, conversation_id: int) -> Place:

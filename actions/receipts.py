@@ -10,7 +10,7 @@ from actions.rules import Rules
 from protocol.errors import not_found
 from protocol.events import ReceiptMoved, UnreadChanged
 from storage import Transaction, conversations, members, messages
-from storage.conversations import Place
+from storage.cache import Place
 
 DIALOG_RECEIPTS = 100
 """In a dialog each message gets its own receipt: the newest ones, at most so many."""

@@ -1,10 +1,9 @@
 """Conversations and the log's events that change them, as rows."""
 
-from typing import NamedTuple
-
-from protocol.entities import Conversation, ConversationType, Role
+from protocol.entities import Conversation, ConversationType
 from protocol.ids import MAX_ID
 from protocol.times import rfc3339
+from storage.cache import Place
 from storage.transaction import Row, Snapshot, Transaction
 
 UNREAD_CAP = 1000
@@ -12,19 +11,6 @@ UNREAD_CAP = 1000
 
 UNREAD_WINDOW = 10 * UNREAD_CAP
 """So many messages behind the cursor are looked at: who posts for ever and never reads piles up its own there."""
-
-
-class Place(NamedTuple):
-    """Where a member stands in a conversation: what most actions must know before anything else."""
-
-    conversation_id: int
-    type: ConversationType
-    last_seq: int
-    last_message_id: int
-    member_count: int
-    role: Role
-    delivered_id: int
-    read_id: int
 
 
 _PLACE = (
@@ -37,8 +23,14 @@ _COLUMNS = "c.id, c.type, c.title, c.created_at, c.created_by, c.event_id"
 
 def place(snapshot: Snapshot, conversation_id: int, user_id: int) -> Place | None:
     """The conversation seen through one of its members; None for everybody else."""
-    row = snapshot.row(_PLACE, conversation_id, user_id)
-    return Place(*row) if row else None
+    cache = snapshot.cache
+    known = None if cache is None else cache.place(conversation_id, user_id)
+    if known is not None:
+        return known
+    row = snapshot.unchanged_row(_PLACE, conversation_id, user_id)
+    if row is None:
+        return None
+    return Place(*row) if cache is None else cache.learn(user_id, Place(*row))
 
 
 def insert(
@@ -58,7 +50,7 @@ def insert(
         event_id, kind, title, dialog_key, tx.now, created_by, event_id, len(members),
     )  # fmt: skip
     tx.execute("INSERT INTO events (id, conversation_id) VALUES (?, ?)", event_id, event_id)
-    tx.db.executemany(
+    tx.execute_many(
         "INSERT INTO members (conversation_id, user_id, role, joined_at, joined_event_id, delivered_id, read_id)"
         " VALUES (?, ?, ?, ?, ?, 0, 0)",
         [

@@ -47,12 +47,12 @@ def peer(snapshot: Snapshot, conversation_id: int, user_id: int) -> tuple[int, i
 
 def insert(tx: Transaction, conversation_id: int, user_ids: list[int], event_id: int, cursor: int) -> None:
     """New members, with their cursors at the message `cursor`."""
-    tx.db.executemany(
+    tx.execute_many(
         "INSERT INTO members (conversation_id, user_id, role, joined_at, joined_event_id, delivered_id, read_id)"
         " VALUES (?, ?, 'member', ?, ?, ?, ?)",
         [(conversation_id, user_id, tx.now, event_id, cursor, cursor) for user_id in user_ids],
     )
-    tx.db.executemany(
+    tx.execute_many(
         "DELETE FROM departures WHERE user_id = ? AND conversation_id = ?",
         [(user_id, conversation_id) for user_id in user_ids],
     )
@@ -97,6 +97,11 @@ def move_cursors(
     tx: Transaction, conversation_id: int, user_id: int, *, delivered_id: int, read_id: int
 ) -> None:
     """Set both cursors; whoever calls sees to it that they only move forward."""
+    if tx.cache is not None and tx.cache.move(
+        conversation_id, user_id, delivered_id, read_id, tx.last_event_id
+    ):
+        tx.changes += 1
+        return
     tx.execute(
         "UPDATE members SET delivered_id = ?, read_id = ?, moved_event_id = ?"
         " WHERE conversation_id = ? AND user_id = ?",

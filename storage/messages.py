@@ -27,17 +27,26 @@ _COLUMNS = "id, conversation_id, seq, sender_id, created_at, attachment_count, t
 
 
 def insert(tx: Transaction, message: StoredMessage) -> bool:
-    """Store a message; False, and nothing stored, where its sender has used its `temp_id` before."""
-    cursor = tx.db.execute(
+    """Store a message; False, and nothing stored, where its sender has used its `temp_id` before.
+
+    With a cache it is True, and the batch runs again without one should that turn out when it is written.
+    """
+    if tx.cache is not None and tx.cache.post(message.id, message.conversation_id, message.seq, message):
+        tx.changes += 1
+        return True
+    cursor = tx.execute(
         f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (sender_id, temp_id) WHERE temp_id IS NOT NULL DO NOTHING",
-        message,
+        *message,
     )
     if not cursor.rowcount:
         return False
-    tx.db.execute(
+    tx.execute(
         "UPDATE conversations SET event_id = ?, last_seq = ?, last_message_id = ? WHERE id = ?",
-        (message.id, message.seq, message.id, message.conversation_id),
+        message.id,
+        message.seq,
+        message.id,
+        message.conversation_id,
     )
     return True
 
@@ -79,7 +88,8 @@ def newest_of_others(
     snapshot: Snapshot, conversation_id: int, user_id: int, *, after: int, up_to: int, limit: int
 ) -> list[tuple[int, int]]:
     """Others' messages after `after` and up to `up_to`, as `(sender, id)`: the newest `limit`, oldest first."""
-    rows = snapshot.rows(
+    rows = snapshot.messages_up_to(
+        up_to,
         "SELECT sender_id, id FROM"
         " (SELECT sender_id, id FROM messages WHERE conversation_id = ? AND id > ? AND id <= ?"
         " ORDER BY id DESC LIMIT ?)"
@@ -98,7 +108,8 @@ def highest_by_author(
     snapshot: Snapshot, conversation_id: int, user_id: int, *, after: int, up_to: int
 ) -> list[tuple[int, int]]:
     """Each other author's highest message after `after` and up to `up_to`, as `(sender, id)`, oldest first."""
-    rows = snapshot.rows(
+    rows = snapshot.messages_up_to(
+        up_to,
         "SELECT sender_id, max(id) FROM"
         " (SELECT sender_id, id FROM messages WHERE conversation_id = ? AND id > ? AND id <= ?"
         " ORDER BY id DESC LIMIT ?)"

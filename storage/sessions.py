@@ -36,13 +36,18 @@ def insert(
 
 def is_live(snapshot: Snapshot, session_id: int, user_id: int) -> bool:
     """Whether this is a session of the user's that has not ended."""
-    row = snapshot.row(
-        "SELECT 1 FROM sessions WHERE id = ? AND user_id = ? AND expires_at > ?",
-        session_id,
-        user_id,
-        snapshot.now,
-    )
-    return row is not None
+    cache = snapshot.cache
+    expires_at: int | None = None if cache is None else cache.sessions.get((session_id, user_id))
+    if expires_at is None:
+        row = snapshot.unchanged_row(
+            "SELECT expires_at FROM sessions WHERE id = ? AND user_id = ?", session_id, user_id
+        )
+        if row is None:
+            return False
+        expires_at = int(row[0])
+        if cache is not None:
+            cache.sessions[session_id, user_id] = expires_at
+    return expires_at > snapshot.now
 
 
 def by_id(snapshot: Snapshot, session_id: int) -> StoredSession | None:

@@ -16,8 +16,9 @@ import aiosqlite
 from protocol.errors import Refused
 from protocol.events import Fact
 from storage import database
+from storage.failures import is_database_failure
 from storage.transaction import Snapshot, Transaction, Unit
-from storage.writer import Batch, Outcome, Writer, is_database_failure, unavailable
+from storage.writer import Batch, Outcome, Writer, unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,11 @@
 """What a unit of work is given: a view of the database, and for writers a place to tell what happened."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from protocol.events import Fact
+from storage.cache import Cache
 
 Row = tuple[Any, ...]
 
@@ -12,11 +13,17 @@ Row = tuple[Any, ...]
 class Snapshot:
     """A consistent view of the database. `now` is its time, in milliseconds since the epoch."""
 
-    __slots__ = ("db", "now")
+    __slots__ = ("_db", "cache", "now")
 
     def __init__(self, db: sqlite3.Connection, now: int) -> None:
-        self.db = db
+        self._db = db
         self.now = now
+        self.cache: Cache | None = None
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection, to be read from."""
+        return self._db
 
     def row(self, sql: str, *parameters: Any) -> Row | None:
         """The first row of a query."""
@@ -33,19 +40,48 @@ class Snapshot:
         assert found is not None, sql
         return found[0]
 
+    def unchanged_row(self, sql: str, *parameters: Any) -> Row | None:
+        """The first row of a query for what the cache does not know, and so has not changed."""
+        found: Row | None = self._db.execute(sql, parameters).fetchone()
+        return found
+
+    def messages_up_to(self, message_id: int, sql: str, *parameters: Any) -> list[Row]:
+        """All rows of a query that looks at no messages later than this one, and at nothing else."""
+        return self.rows(sql, *parameters)
+
 
 class Transaction(Snapshot):
     """The writer's transaction, shared by all units of a batch.
 
-    A unit may run twice, so it does nothing but read and write here: it has no other effects.
+    A unit may run twice, so it does nothing but read and write here: it has no other effects. With a `cache` messages
+    and cursors are written at the end, or before the next other statement: whoever reads sees what was written.
     """
 
-    __slots__ = ("facts", "last_event_id")
+    __slots__ = ("changes", "facts", "last_event_id")
 
-    def __init__(self, db: sqlite3.Connection, now: int, last_event_id: int) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, now: int, last_event_id: int, cache: Cache | None = None
+    ) -> None:
         super().__init__(db, now)
+        self.cache = cache
         self.last_event_id = last_event_id
         self.facts: list[Fact] = []
+        self.changes = 0
+        """How often something was written, now or to be."""
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection, to be read from. Raises Collision."""
+        if self.cache is not None:
+            self.cache.write(self._db)
+        return self._db
+
+    def messages_up_to(self, message_id: int, sql: str, *parameters: Any) -> list[Row]:
+        """All rows of a query that looks at no messages later than this one, and at nothing else."""
+        cache = self.cache
+        if cache is not None and cache.first_message_id is not None and message_id >= cache.first_message_id:
+            cache.write(self._db)
+        return self._db.execute(sql, parameters).fetchall()
 
     def new_event_id(self) -> int:
         """The next number in the log. Numbers are never given twice, gaps are allowed."""
@@ -54,11 +90,24 @@ class Transaction(Snapshot):
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a statement that writes."""
-        return self.db.execute(sql, parameters)
+        cursor = self._to_write().execute(sql, parameters)
+        self.changes += cursor.rowcount != 0
+        return cursor
+
+    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
+        """Run a statement that writes with each of these rows of parameters."""
+        self._to_write().executemany(sql, rows)
+        self.changes += 1
 
     def tell(self, fact: Fact) -> None:
         """Hand a fact on to the publisher, should the batch be committed."""
         self.facts.append(fact)
+
+    def _to_write(self) -> sqlite3.Connection:
+        db = self.db
+        if self.cache is not None:
+            self.cache.forget()
+        return db
 
 
 Unit = Callable[[Transaction], Any]

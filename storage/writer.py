@@ -1,7 +1,7 @@
 """Group commit, the half that runs on the database's thread: many units, one transaction, one fsync.
 
-The first pass runs without savepoints. Most units that fail have written nothing, and cost nothing; one that
-has written makes the whole batch run again, each unit in a savepoint of its own, so that it alone fails.
+The first pass runs without savepoints, and writes behind. Most units that fail have written nothing, and cost nothing;
+one that has written makes the whole batch run again, each unit in a savepoint of its own, so that it alone fails.
 """
 
 import logging
@@ -14,44 +14,19 @@ from typing import Any
 from protocol.errors import Refused
 from protocol.events import Fact
 from storage import room
+from storage.cache import Cache, Collision
+from storage.failures import is_database_failure, result_code
 from storage.transaction import Transaction, Unit
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 1
 
-_DATABASE_FAILURES = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
-    }
-)
-"""Primary result codes that tell of the database's or the disk's state, not of the unit's."""
-
 _FAIL_STOP = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """After these nothing that was written can be trusted to be on the disk."""
 
 _WANTS_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 """What SQLite also calls it where there is no room: of all the system's ways to say so it knows only ENOSPC."""
-
-
-def result_code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code of an error; 0 for one of the Python module's own."""
-    code: int = getattr(error, "sqlite_errorcode", 0) or 0
-    return code & 0xFF
-
-
-def is_database_failure(error: Exception) -> bool:
-    """Whether the database could not, rather than the unit being wrong."""
-    return isinstance(error, sqlite3.Error) and result_code(error) in _DATABASE_FAILURES
 
 
 def unavailable() -> Refused:
@@ -92,6 +67,8 @@ class Writer:
     def __init__(self, db: sqlite3.Connection, clock: Callable[[], int]) -> None:
         self._db = db
         self._clock = clock
+        self._cache = Cache()
+        self._data_version = 0
         self._last_event_id: int = db.execute("SELECT last_event_id FROM log").fetchone()[0]
 
     def commit(self, units: Sequence[Unit]) -> Batch:
@@ -102,10 +79,10 @@ class Writer:
         """
         try:
             try:
-                return self._attempt(units, savepoints=False)
-            except _Stained:
+                return self._attempt(units, is_first=True)
+            except (_Stained, Collision):
                 self._roll_back()
-                return self._attempt(units, savepoints=True)
+                return self._attempt(units, is_first=False)
         except (sqlite3.Error, _TransactionLost) as error:
             cause = (isinstance(error, _TransactionLost) and error.__cause__) or error
             fatal = cause if isinstance(cause, Exception) and self._is_fatal(cause) else None
@@ -114,23 +91,37 @@ class Writer:
             self._roll_back()
             return Batch([Outcome(error=unavailable()) for _ in units], fatal=fatal)
 
-    def _attempt(self, units: Sequence[Unit], *, savepoints: bool) -> Batch:
+    def _attempt(self, units: Sequence[Unit], *, is_first: bool) -> Batch:
         # IMMEDIATE: a transaction that begins by reading cannot always become a writer.
         self._db.execute("BEGIN IMMEDIATE")
-        tx = Transaction(self._db, self._clock(), self._last_event_id)
-        outcomes = [self._run(tx, unit, savepoint=savepoints) for unit in units]
+        self._check_cache()
+        cache = self._cache if is_first else None
+        tx = Transaction(self._db, self._clock(), self._last_event_id, cache)
+        outcomes = [self._run(tx, unit, savepoint=not is_first) for unit in units]
+        if cache is not None:
+            cache.write(self._db)
         if tx.last_event_id != self._last_event_id:
             self._db.execute("UPDATE log SET last_event_id = ?", (tx.last_event_id,))
         self._db.execute("COMMIT")
         self._last_event_id = tx.last_event_id
         return Batch(outcomes, tx.facts)
 
+    def _check_cache(self) -> None:
+        """Another process may have changed the database, an administrator's `sqlite3` for one."""
+        data_version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if data_version != self._data_version:
+            self._data_version = data_version
+            self._cache.forget()
+        self._cache.forget_much()
+
     def _run(self, tx: Transaction, unit: Unit, *, savepoint: bool) -> Outcome:
-        facts, changes = len(tx.facts), self._db.total_changes
+        facts, changes = len(tx.facts), tx.changes
         if savepoint:
             self._db.execute("SAVEPOINT unit")
         try:
             result = unit(tx)
+        except Collision:
+            raise
         except Exception as error:
             if not self._db.in_transaction:
                 raise _TransactionLost from error
@@ -139,7 +130,7 @@ class Writer:
             if savepoint:
                 self._db.execute("ROLLBACK TO unit")
                 self._db.execute("RELEASE unit")
-            elif self._db.total_changes != changes:
+            elif tx.changes != changes:
                 raise _Stained from error
             del tx.facts[facts:]
             return Outcome(error=error)
@@ -158,6 +149,7 @@ class Writer:
         return room.is_left_beside(Path(self._db.execute("PRAGMA database_list").fetchone()[2]))
 
     def _roll_back(self) -> None:
+        self._cache.forget()
         # On a full disk or a failed fsync SQLite has done it already, and a second ROLLBACK would raise.
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
