@@ -2,6 +2,8 @@
 
 from bench.peer import Peer
 from bench.peers.beseda import Beseda
+from bench.peers.native import Native
+from bench.peers.node import SocketIo
 from bench.peers.script import PythonScript
 
 PEERS: dict[str, Peer] = {
@@ -10,6 +12,10 @@ PEERS: dict[str, Peer] = {
         Beseda(),
         PythonScript("prototype", needs=["uvloop", "orjson"]),
         PythonScript("starlette", needs=["starlette", "uvicorn"]),
+        PythonScript("python-socketio", "socketio", needs=["socketio", "uvicorn"]),
+        SocketIo(),
+        PythonScript("broadcast", needs=["uvicorn", "websockets"], stores=False),
+        Native(),
     )
 }
 """By name, Beseda first."""

@@ -89,9 +89,9 @@ def told(message: Event) -> Event:
 
 def acknowledged(message: Event, temp_id: str) -> Event:
     """The event for the sender."""
-    return {
-        "type": "message_sent",
-        "temp_id": temp_id,
-        "event_id": message["id"],
-        "message": {**message, "temp_id": temp_id},
-    }
+    return {"type": "message_sent", **answered(message, temp_id)}
+
+
+def answered(message: Event, temp_id: str) -> Event:
+    """What the sender is told."""
+    return {"temp_id": temp_id, "event_id": message["id"], "message": {**message, "temp_id": temp_id}}

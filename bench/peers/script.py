@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.peer import Peer, Running, free_port, launched
-from bench.peers.database import ROOMS
+from bench.peers.database import ROOMS, SCHEMA
 
 
 class Script(Peer):
@@ -29,6 +29,7 @@ class Script(Peer):
             folder, port = Path(name), free_port()
             lines = [" ".join(map(str, members)) + "\n" for members in conversations]
             (folder / ROOMS).write_text("".join(lines))
+            (folder / "schema.sql").write_text(SCHEMA)
             with launched([*self.command(), str(port), name], port, folder / "log") as pid:
                 numbers = range(1, len(conversations) + 1)
                 yield Running(port, pid, [str(index) for index in range(people)], [str(n) for n in numbers])
