@@ -105,9 +105,13 @@ class SocketIo(Dialect):
 
 
 class Xmpp(Dialect):
-    """XMPP over plain TCP. A room's ACK is the sender's own message, reflected; a dialog's that of XEP-0198.
+    """XMPP over plain TCP: a room for several (XEP-0045), or a dialog, named as both people with a space between.
 
-    Both servers archive a message before they reflect it, and before they count it as handled.
+    The ACK is the first word of the server's own that it has the message. In a room that is the message itself, as the
+    sender is told it like everybody; in a dialog the answer to stream management's question (XEP-0198), put behind
+    each message. A receipt (XEP-0184) would be the other person's word, not the server's. Prosody and ejabberd say
+    either once the message is on the disk: in the room's archive, or in the sender's; the receiver's archive is
+    written before the message is passed on, which in ejabberd may be after the ACK.
     """
 
     delivery = b"<body>Message "
@@ -136,7 +140,7 @@ class Xmpp(Dialect):
             )
             steps.append((join.encode(), b"<subject"))
         else:
-            steps.append((b"<presence/><enable xmlns='urn:xmpp:sm:3'/>", b"<enabled"))
+            steps.append((b"<presence/>", b"<presence "))
         return steps
 
     def message(self, sender: int, number: int, credential: str, conversation: str) -> bytes:
@@ -145,7 +149,10 @@ class Xmpp(Dialect):
         else:
             to = next(person for person in conversation.split() if person != credential)
             kind, request = "chat", "<r xmlns='urn:xmpp:sm:3'/>"
-        return b"<message to='%s' type='%s' id='%032x'><body>%s</body></message>%s" % (
+        # With a sender's first message, as those who only receive would be asked, and would have to answer.
+        enable = "" if number or not request else "<enable xmlns='urn:xmpp:sm:3'/>"
+        return b"%s<message to='%s' type='%s' id='%032x'><body>%s</body></message>%s" % (
+            enable.encode(),
             to.encode(),
             kind.encode(),
             sender << 32 | number,

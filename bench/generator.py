@@ -25,7 +25,7 @@ from bench.scale import Figures
 from bench.usage import Usage
 
 WARM_UP = 0.2
-"""Of the time that is measured, before it: until then caches fill."""
+"""Of the time that is measured, before it, at least."""
 SAMPLES = 16
 """Receivers, evenly among all, whose deliveries are timed."""
 QUIET_SECONDS = 0.2
@@ -56,8 +56,8 @@ class Plan:
     outstanding: int = 1
     rate: float = 0.0
     seconds: float = 5.0
-    patience: float = 30.0
-    """Seconds that the last ACKs and deliveries may take."""
+    patience: float = 60.0
+    """Seconds that the first ACKs and deliveries may take, and the last."""
 
 
 def drive(plan: Plan) -> Figures:
@@ -119,7 +119,7 @@ class Load:
         gc.collect()
         gc.freeze()
         pacer = self._start()
-        await asyncio.sleep(self._plan.seconds * WARM_UP)
+        await self._warm_up()
         for seconds in self._acks + self._times:
             seconds.clear()
         begin = self._mark()
@@ -148,6 +148,16 @@ class Load:
             sender.outstanding = self._plan.outstanding
             sender.send(sender.outstanding)
         return None
+
+    async def _warm_up(self) -> None:
+        """Until caches are filled, and what was sent first is through: its ACKs come sooner than all that follow."""
+        await asyncio.sleep(self._plan.seconds * WARM_UP)
+        deadline = time.monotonic() + self._plan.patience
+        while not self._is_warm() and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    def _is_warm(self) -> bool:
+        return all(len(seconds) >= self._plan.outstanding for seconds in self._acks) and all(self._times)
 
     async def _pace(self) -> None:
         due = time.perf_counter()

@@ -50,6 +50,8 @@ class Peer(ABC):
     """How it is talked to: a name in `bench.dialects.DIALECTS`."""
     stores: bool
     """Whether a message is on the disk before it is acknowledged."""
+    scenarios: str = "*"
+    """Those it is run in, by a pattern of their names."""
 
     def missing(self) -> str | None:
         """Why it can't run here, and what to install; None where it can."""

@@ -2,8 +2,10 @@
 
 from bench.peer import Peer
 from bench.peers.beseda import Beseda
+from bench.peers.ejabberd import Ejabberd
 from bench.peers.native import Native
 from bench.peers.node import SocketIo
+from bench.peers.prosody import Prosody
 from bench.peers.script import PythonScript
 
 PEERS: dict[str, Peer] = {
@@ -16,6 +18,8 @@ PEERS: dict[str, Peer] = {
         SocketIo(),
         PythonScript("broadcast", needs=["uvicorn", "websockets"], stores=False),
         Native(),
+        Prosody(),
+        Ejabberd(),
     )
 }
 """By name, Beseda first."""
