@@ -25,9 +25,14 @@ REUSE_MILLISECONDS = 10_000
 """So long after its successor's first use a replaced token still answers: two tabs, or a lost answer."""
 
 
+def goes_on(snapshot: Snapshot, actor: Actor) -> bool:
+    """Whether the actor's session has not ended."""
+    return sessions.is_live(snapshot, actor.session_id, actor.user_id)
+
+
 def require(snapshot: Snapshot, actor: Actor) -> None:
     """Raise Refused `unauthorized` unless the actor's session goes on."""
-    if not sessions.is_live(snapshot, actor.session_id, actor.user_id):
+    if not goes_on(snapshot, actor):
         raise Refused("unauthorized", "The session has ended.")
 
 

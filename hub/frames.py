@@ -2,7 +2,7 @@
 
 from typing import Any, Final, cast
 
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
 
 from protocol import frames
 from protocol.codec import encode
@@ -29,8 +29,8 @@ def event(body: frames.ServerFrame) -> bytes:
 
 
 def ping(payload: bytes) -> bytes:
-    """A ping (RFC 6455 section 5.5.2)."""
-    return Frame(Opcode.PING, payload).serialize(mask=False)
+    """A ping with at most 125 bytes (RFC 6455 section 5.5.2)."""
+    return bytes((FINISHED | Opcode.PING, len(payload))) + payload
 
 
 def hello(user_id: int, event_id: int, log: str) -> bytes:

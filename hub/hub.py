@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from actions import receipts, sessions, users
+from actions import users
 from actions.rules import Rules
 from hub import frames
 from hub.admission import Admission
 from hub.answering import Answering
 from hub.backlogs import Backlogs
 from hub.connection import Connection
-from hub.incoming import Incoming
 from hub.outgoing import Outgoing
 from hub.presence import Presence
+from hub.proofs import Proofs
 from hub.publisher import Publisher, announce, send
 from hub.registry import Registry
 from hub.resuming import Resuming
@@ -26,7 +26,7 @@ from protocol import closing
 from protocol.errors import Refused
 from protocol.events import Fact, SocketAdmitted, SocketCaughtUp
 from protocol.times import rfc3339
-from storage import Store, Transaction
+from storage import Store
 from storage.store import wall_clock
 from storage.writer import Outcome
 
@@ -64,6 +64,7 @@ class Hub:
         self._flush_is_due = False
         self._wheel = Wheel(self.timers, settings.ping_seconds)
         self.backlogs = Backlogs(settings.total_backlog_bytes, self._wheel)
+        self.proofs = Proofs(store, rules, self.timers)
         self.admission = Admission(store, settings.sockets)
         self._resuming = Resuming(store, rules, self._registry, self.timers, settings.receipt_seconds)
         self._publisher = Publisher(
@@ -93,6 +94,7 @@ class Hub:
 
     async def finish(self) -> None:
         """Wait until what was taken is handed to the store, and told."""
+        self.proofs.submit()
         await self.answering.finish()
 
     async def close_all(self) -> None:
@@ -122,16 +124,6 @@ class Hub:
             raise Refused(
                 "unavailable", f"The server holds {limit} sockets already (limits.sockets).", retry_after=30
             )
-
-    def proved(self, connection: Incoming, handed: dict[int, int]) -> None:
-        """The client's stack has all messages of these conversations up to these ids."""
-        actor = connection.actor
-
-        def deliver(tx: Transaction) -> None:
-            for conversation_id, message_id in handed.items():
-                receipts.deliver(tx, self.rules, actor, conversation_id, message_id)
-
-        self._store.submit(sessions.acting(actor, deliver), _log_failure)
 
     def has_pending(self, connection: Outgoing) -> None:
         """The connection has something to send: it goes out at the end of this commit or turn of the loop."""

@@ -19,6 +19,8 @@ MAX_CONTROL_BYTES = 125
 _WHOLE_TEXT = 0x81
 """The first byte of a text message in a single frame."""
 
+_WHOLE_PONG = 0x8A
+
 _OPCODES = frozenset(Opcode)
 
 BAD_FRAMES = 20
@@ -51,9 +53,9 @@ class Inbox:
     def split(self, data: bytes, protocol: ServerProtocol) -> list[bytes | Frame]:
         """The frames that are whole with these bytes (RFC 6455 section 5.2): text messages in one frame as their bytes.
 
-        Those are nearly all that clients send, and unmasked here: the library takes ten times as long. Everything
-        else, and all that is wrong, goes through `protocol`, which is given whole frames only and so knows no other
-        place than between two of them.
+        Those and pongs are nearly all that clients send, and unmasked here: the library takes ten times as long.
+        Everything else, and all that is wrong, goes through `protocol`, which is given whole frames only and so knows
+        no other place than between two of them.
         """
         if self._begun:
             data, self._begun = self._begun + data, b""
@@ -77,8 +79,12 @@ class Inbox:
                 stop = end  # The library refuses it by its header; nothing behind it counts.
             elif stop > end:
                 break
-            elif data[at] == _WHOLE_TEXT and size <= self._most and protocol.current_size is None:
-                found.append(apply_mask(data[begin:stop], data[begin - 4 : begin]))
+            elif protocol.current_size is None and (
+                (data[at] == _WHOLE_TEXT and size <= self._most)
+                or (data[at] == _WHOLE_PONG and size <= MAX_CONTROL_BYTES)
+            ):
+                payload = apply_mask(data[begin:stop], data[begin - 4 : begin])
+                found.append(payload if data[at] == _WHOLE_TEXT else Frame(Opcode.PONG, payload))
                 at = stop
                 continue
             protocol.receive_data(data[at:stop])

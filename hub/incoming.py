@@ -199,7 +199,7 @@ class Incoming(Outgoing):
             case Opcode.PONG:
                 proved = self.pulse.pong(bytes(frame.data))
                 if proved:
-                    self.hub.proved(self, proved)
+                    self.hub.proofs.add(self.actor, proved)
                 if self.pulse.handed:
                     self.pulse.beat(self.hub.timers.time())
 
