@@ -63,6 +63,9 @@ class Cache:
     def __init__(self) -> None:
         self.sessions: dict[tuple[int, int], int] = {}
         """(session, user) to when it ends, in milliseconds since the epoch."""
+        self.authors: dict[tuple[int, int, int], list[tuple[Any, ...]]] = {}
+        """Whose messages stand in a conversation after one and up to another: the members of a room, who are handed
+        the same, all ask for the same in a batch."""
         self.first_message_id: int | None = None
         """Of the messages that are not written yet."""
         self._conversations: dict[int, _Conversation] = {}
@@ -140,8 +143,9 @@ class Cache:
         """Forget all, also what is still to be written: after what changed rows elsewhere, or was rolled back."""
         self.__init__()  # type: ignore[misc]
 
-    def forget_much(self) -> None:
-        """Forget all that is written, where it has become much."""
+    def begin(self) -> None:
+        """A batch begins: forget all, where it has become much."""
+        self.authors.clear()
         if self._member_count + len(self.sessions) > MAX_ROWS:
             self.forget()
 

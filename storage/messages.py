@@ -108,19 +108,22 @@ def highest_by_author(
     snapshot: Snapshot, conversation_id: int, user_id: int, *, after: int, up_to: int
 ) -> list[tuple[int, int]]:
     """Each other author's highest message after `after` and up to `up_to`, as `(sender, id)`, oldest first."""
-    rows = snapshot.messages_up_to(
-        up_to,
-        "SELECT sender_id, max(id) FROM"
-        " (SELECT sender_id, id FROM messages WHERE conversation_id = ? AND id > ? AND id <= ?"
-        " ORDER BY id DESC LIMIT ?)"
-        " WHERE sender_id <> ? GROUP BY sender_id ORDER BY 2",
-        conversation_id,
-        after,
-        up_to,
-        AUTHORS_WINDOW,
-        user_id,
-    )
-    return [(sender, message_id) for sender, message_id in rows]
+    cache = snapshot.cache
+    asked = (conversation_id, after, up_to)
+    rows = None if cache is None else cache.authors.get(asked)
+    if rows is None:
+        rows = snapshot.messages_up_to(
+            up_to,
+            "SELECT sender_id, max(id) FROM"
+            " (SELECT sender_id, id FROM messages WHERE conversation_id = ? AND id > ? AND id <= ?"
+            " ORDER BY id DESC LIMIT ?)"
+            " GROUP BY sender_id ORDER BY 2",
+            *asked,
+            AUTHORS_WINDOW,
+        )
+        if cache is not None:
+            cache.authors[asked] = rows
+    return [(sender, message_id) for sender, message_id in rows if sender != user_id]
 
 
 def highest_of(snapshot: Snapshot, conversation_id: int, sender_id: int, *, up_to: int) -> int | None:

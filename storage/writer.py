@@ -112,7 +112,7 @@ class Writer:
         if data_version != self._data_version:
             self._data_version = data_version
             self._cache.forget()
-        self._cache.forget_much()
+        self._cache.begin()
 
     def _run(self, tx: Transaction, unit: Unit, *, savepoint: bool) -> Outcome:
         facts, changes = len(tx.facts), tx.changes

@@ -14,6 +14,7 @@ from actions import conversations, members, messages, receipts, sessions
 from actions.actor import Actor
 from protocol.commands import AddMembers, CreateConversation, Draft, HistoryPage
 from protocol.errors import Refused
+from protocol.events import ReceiptMoved
 from storage import Transaction, cache, database, users
 from storage import messages as rows
 from storage.sessions import insert as insert_session
@@ -224,6 +225,19 @@ def test_what_another_process_has_changed_is_seen(office: Office, tmp_path: Path
     other.execute("DELETE FROM sessions")
     other.close()
     assert results(office.writer.commit([unit])) == ["unauthorized"]
+
+
+def test_members_of_a_room_who_were_handed_the_same_are_asked_for_once(office: Office) -> None:
+    [(message_id, _)] = results(office.writer.commit([office.send(0, office.group)]))
+    units = [office.deliver(who, office.group, message_id) for who in (1, 2)]
+    batches: list[Batch] = []
+    seen = trace(office.db, lambda: batches.append(office.writer.commit(units)))
+    assert seen.count("SELECT sender_id,") == 1
+    told = [fact for fact in batches[0].facts if isinstance(fact, ReceiptMoved)]
+    author = office.people[0].user_id
+    assert [(fact.user_id, fact.messages) for fact in told] == [
+        (office.people[who].user_id, ((author, message_id),)) for who in (1, 2)
+    ]
 
 
 def test_no_more_is_remembered_than_may_be(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
