@@ -52,7 +52,8 @@ UserIds = Annotated[list[Id], FailFast(), Field(max_length=100_000)]
 class Command(BaseModel):
     """A request that can be checked without knowing anything but itself."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    # Each one's validator is built with its first use, so that a start does not wait for all of them.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
 
 
 class Register(Command):
