@@ -24,6 +24,8 @@ class Server:
 
     def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
         self._environment = {f"BESEDA_{name}": value for name, value in (settings or {}).items()} | os.environ
+        # Modules stay compiled, as those of an installed server are.
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._data_dir = data_dir
         self._log = data_dir.with_name(data_dir.name + ".log")
         self.port = 0
