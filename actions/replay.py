@@ -4,14 +4,14 @@ It is read page by page from snapshots. The last page is read among the writers,
 traffic: a page read from a snapshot would not know what is committed right after it.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from actions.actor import Actor
 from actions.messages import seen_by
 from actions.rules import Rules
-from protocol.entities import Conversation
+from protocol.entities import Conversation, Message
 from protocol.events import (
     ConversationChanged,
     Event,
@@ -24,6 +24,7 @@ from protocol.events import (
 from protocol.times import rfc3339
 from storage import Snapshot, Transaction, conversations, events, messages, users
 from storage.events import Entry
+from storage.messages import StoredMessage
 
 PAGE_EVENTS = 200
 PAGE_CHARS = 64 * 1024
@@ -67,10 +68,11 @@ def page(snapshot: Snapshot, rules: Rules, actor: Actor, after: int, moved: int)
     """The oldest events after `after` that concern the actor; with the last, receipts that moved since `moved`."""
     entries = events.after(snapshot, actor.user_id, after, limit=PAGE_EVENTS, live_members=rules.live_members)
     found: list[Event] = []
+    told = _messages(snapshot, rules, actor, entries)
     known: dict[int, Conversation] = {}
     chars = 0
     for entry in entries:
-        event = _event(snapshot, rules, actor, entry, known)
+        event = _event(snapshot, actor, entry, told, known)
         found.append(event)
         chars += _chars(event)
         if chars >= PAGE_CHARS:
@@ -114,17 +116,31 @@ def _caught_up(
     )
 
 
+def _messages(snapshot: Snapshot, rules: Rules, actor: Actor, entries: Sequence[Entry]) -> dict[int, Message]:
+    """The entries' messages, by their ids: as many of the first as a page can hold, or all."""
+    stored: list[StoredMessage] = []
+    chars = 0
+    for message in messages.by_ids(snapshot, [one.event_id for one in entries if one.kind == "message"]):
+        stored.append(message)
+        chars += EVENT_CHARS + len(message.text) + FILE_CHARS * message.attachment_count
+        if chars >= PAGE_CHARS:
+            break
+    return {message["id"]: message for message in seen_by(snapshot, rules, actor, stored)}
+
+
 def _event(
-    snapshot: Snapshot, rules: Rules, actor: Actor, entry: Entry, known: dict[int, Conversation]
+    snapshot: Snapshot,
+    actor: Actor,
+    entry: Entry,
+    told: Mapping[int, Message],
+    known: dict[int, Conversation],
 ) -> Event:
-    """What an entry stands for. `known` are the conversations that the page has shown already."""
+    """What an entry stands for, with the messages `told`. `known` are the conversations that the page has shown."""
     match entry.kind:
         case "message":
-            stored = messages.by_id(snapshot, entry.event_id)
-            assert stored is not None
-            [message] = seen_by(snapshot, rules, actor, [stored])
+            message = told[entry.event_id]
             return MessagePosted(
-                entry.event_id, stored.conversation_id, stored.sender_id, message, None, None
+                entry.event_id, message["conversation_id"], message["sender_id"], message, None, None
             )
         case "user":
             user = users.by_id(snapshot, entry.subject)

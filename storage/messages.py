@@ -1,5 +1,7 @@
 """Messages, as rows."""
 
+import json
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from protocol.ids import MAX_ID
@@ -55,6 +57,15 @@ def by_id(snapshot: Snapshot, message_id: int) -> StoredMessage | None:
     """The message with this id."""
     row = snapshot.row(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", message_id)
     return StoredMessage(*row) if row else None
+
+
+def by_ids(snapshot: Snapshot, ids: Sequence[int]) -> Iterator[StoredMessage]:
+    """The messages with these ids, oldest first; each is read when it is asked for."""
+    rows = snapshot.db.execute(
+        f"SELECT {_COLUMNS} FROM messages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+        (json.dumps(list(ids)),),
+    )
+    return (StoredMessage(*row) for row in rows)
 
 
 def by_temp_id(snapshot: Snapshot, sender_id: int, temp_id: str) -> StoredMessage | None:
