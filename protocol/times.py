@@ -19,5 +19,11 @@ Time = Annotated[
 @lru_cache(maxsize=256)  # all that one commit brings has one time
 def rfc3339(milliseconds: int) -> str:
     """`1763903100123` as `"2025-11-23T13:05:00.123Z"`."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03}Z"
+    days, rest = divmod(milliseconds, 86_400_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{_date(days)}T{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}Z"
+
+
+@lru_cache(maxsize=256)  # a page of history is of few days, and its messages are of many times
+def _date(days: int) -> str:
+    return datetime.fromtimestamp(days * 86_400, UTC).date().isoformat()

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
-from actions.tokens import Claims, Tokens
+from actions.tokens import KNOWN_TOKENS, Claims, Tokens
 from protocol.errors import Refused
 from tests.support.store import KEY, START, Clock
 
@@ -98,6 +98,45 @@ def test_a_token_ends_at_its_hour(tokens: Tokens, clock: Clock) -> None:
 def test_only_the_clock_that_was_given_is_asked(year: int) -> None:
     tokens = Tokens(KEY, 900, 900, Clock((year - 1970) * 365 * 86_400_000))
     assert tokens.read(tokens.issue_access(7, 3), "access") == Claims(7, 3, None)
+
+
+def test_a_token_that_is_known_is_held_to_its_kind_and_its_time_and_forges_no_other(
+    tokens: Tokens, clock: Clock
+) -> None:
+    access, refresh = tokens.issue_access(7, 3), tokens.issue_refresh(7, 3, "a jti")
+    for _ in range(2):
+        assert tokens.read(access, "access") == Claims(7, 3, None)
+        assert tokens.read(refresh, "refresh") == Claims(7, 3, "a jti")
+        refuse(tokens, access, "refresh")
+        refuse(tokens, refresh)
+        refuse(tokens, access[:-5] + refresh[-5:])
+        refuse(tokens, signed(key=b"another HS256 key of 32 bytes..."))
+        refuse(Tokens(b"another HS256 key of 32 bytes...", 900, 900, clock), access)
+    clock.advance(900)
+    assert tokens.read(access, "access", expired_too=True) == Claims(7, 3, None, has_expired=True)
+    refuse(tokens, access)
+    clock.advance(-1)
+    assert tokens.read(access, "access") == Claims(7, 3, None)
+
+
+def test_a_token_is_verified_anew_when_many_others_were_shown_since(
+    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+    decode = jwt.decode
+
+    def recording(token: str, *given: Any, **named: Any) -> Any:
+        verified.append(token)
+        return decode(token, *given, **named)
+
+    monkeypatch.setattr(jwt, "decode", recording)
+    shown = [tokens.issue_access(user_id, 3) for user_id in range(1, KNOWN_TOKENS + 2)]
+    for token in [shown[0], *shown]:
+        tokens.read(token, "access")
+    assert verified == shown
+    tokens.read(shown[1], "access")
+    tokens.read(shown[0], "access")
+    assert verified == [*shown, shown[0]]
 
 
 def test_a_clock_that_was_stepped_back_by_half_a_minute_logs_nobody_out(tokens: Tokens, clock: Clock) -> None:
