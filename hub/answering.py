@@ -87,8 +87,8 @@ class Answering:
 
     def _type(self, connection: Incoming, command: TypingStart | TypingStop) -> None:
         user_id = connection.actor.user_id
-        room = self._registry.peers[user_id].rooms.get(command.conversation_id)
-        if room is None:
+        room = self._registry.rooms.get(command.conversation_id)
+        if room is None or user_id not in room.peers:
             raise not_found()
         if not room.is_live:
             return

@@ -41,13 +41,15 @@ def test_contacts_are_all_who_share_a_live_room_and_never_oneself(registry: Regi
 
 def test_who_is_in_the_registry_has_a_place_in_each_of_its_rooms(registry: Registry[str]) -> None:
     assert set(registry.rooms[7].peers) == {1, 2}
-    assert set(registry.peers[1].rooms) == {7}
+    assert registry.peers[1].rooms == registry.peers[2].rooms == [registry.rooms[7]]
 
 
-def test_a_conversations_number_is_in_memory_once(registry: Registry[str]) -> None:
-    one, other = (registry.enter(user_id, [(int("123456789"), 2)]) for user_id in (4, 5))
-    [number], [same] = one.rooms, other.rooms
-    assert number is same
+def test_who_is_added_to_a_room_twice_has_one_place_there(registry: Registry[str]) -> None:
+    registry.change(7, 2, added=[1], removed=[])
+    registry.enter(4, [(7, 3), (7, 3)])
+    assert registry.peers[1].rooms == registry.peers[4].rooms == [registry.rooms[7]]
+    registry.change(7, 1, added=[], removed=[1, 4])
+    assert registry.peers[1].rooms == registry.peers[4].rooms == []
 
 
 def test_a_user_who_leaves_has_no_place_anywhere_and_empty_rooms_are_gone(registry: Registry[str]) -> None:
@@ -78,7 +80,7 @@ def test_those_who_share_no_room_any_more_lose_each_other(registry: Registry[str
     assert pairs(changes.lost) == both((1, 2), (2, 3))
     assert changes.gained == {}
     assert contacts(registry, 2) == set()
-    assert registry.peers[2].rooms == {}
+    assert registry.peers[2].rooms == []
 
 
 def test_those_who_still_share_another_room_lose_nobody(registry: Registry[str]) -> None:
