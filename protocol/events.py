@@ -5,15 +5,14 @@ socket that asked, opaque to everyone but the hub; None when it came over REST.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from protocol.entities import Conversation, Message
 
 Origin = object | None
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePosted:
+class MessagePosted(NamedTuple):  # the one that comes with every message: a frozen dataclass takes thrice as long
     """Event: a message was stored. `message` is as others see it; `temp_id` is its sender's alone."""
 
     event_id: int

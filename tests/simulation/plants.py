@@ -1,7 +1,6 @@
 """Bugs to be planted: each breaks a promise that the simulation must see broken."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 from unittest import mock
@@ -49,7 +48,7 @@ def _number_every_ack(fact: MessagePosted, temp_id: str, sender: Any) -> None:
     if isinstance(origin, Connection) and origin.is_open and origin.replay is not None:
         own = {**fact.message, "temp_id": temp_id}
         origin.add(frames.message_sent(temp_id, own, fact.event_id))  # type: ignore[arg-type]
-        fact = replace(fact, origin=None)
+        fact = fact._replace(origin=None)
     send_own(fact, temp_id, sender)
 
 
