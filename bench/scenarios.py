@@ -1,6 +1,6 @@
 """Rooms and dialogs: what every peer is asked to do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from bench.generator import Plan, Seat, drive
@@ -12,13 +12,12 @@ Run = Callable[[Peer, Scale], Figures]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Something to run against a peer, of those `peers` that it is for; empty for all."""
+    """Something to run against a peer."""
 
     name: str
     run: Run
-    peers: Sequence[str] = ()
-    is_full: bool = False
-    """Whether only a full run has it."""
+    short: Collection[str] | None = None
+    """The peers that the short form has it with; None for all."""
 
 
 def room(members: int, senders: int, outstanding: int) -> Run:
@@ -86,16 +85,16 @@ SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         Scenario("room of 200, 8 under way", room(200, 1, 8)),
-        Scenario("room of 200, 1 under way", room(200, 1, 1)),
-        Scenario("room of 200, 8 senders", room(200, 8, 1)),
-        Scenario("room of 20, 8 under way", room(20, 1, 8), is_full=True),
-        Scenario("room of 20, 8 senders", room(20, 8, 1), is_full=True),
-        Scenario("room of 2000, 8 under way", room(2000, 1, 8), is_full=True),
-        Scenario("room of 2000, 8 senders", room(2000, 8, 1), is_full=True),
-        Scenario("room of 200, 10,000 deliveries/s", paced_room(200, 10_000)),
+        Scenario("room of 200, 1 under way", room(200, 1, 1), short=("beseda", "broadcast")),
+        Scenario("room of 200, 8 senders", room(200, 8, 1), short=()),
+        Scenario("room of 20, 8 under way", room(20, 1, 8), short=()),
+        Scenario("room of 20, 8 senders", room(20, 8, 1), short=()),
+        Scenario("room of 2000, 8 under way", room(2000, 1, 8), short=()),
+        Scenario("room of 2000, 8 senders", room(2000, 8, 1), short=()),
+        Scenario("room of 200, 10,000 deliveries/s", paced_room(200, 10_000), short=("beseda",)),
         Scenario("100 dialogs, 1 under way", dialogs(100, 1)),
-        Scenario("100 dialogs, 4 under way", dialogs(100, 4)),
-        Scenario("1 dialog, 1 under way", dialogs(1, 1)),
+        Scenario("100 dialogs, 4 under way", dialogs(100, 4), short=()),
+        Scenario("1 dialog, 1 under way", dialogs(1, 1), short=("beseda",)),
     )
 }
 """By name, in the order in which they are run."""

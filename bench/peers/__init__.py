@@ -12,6 +12,8 @@ PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
         Beseda(),
+        # The first proof of delivery is asked for at once, and the next when the run is over. Presence is quiet anyway.
+        Beseda("beseda-quiet", "100 dialogs, *", RECEIPTS__INTERVAL_SECONDS="60"),
         PythonScript("prototype", needs=["uvloop", "orjson"]),
         PythonScript("starlette", needs=["starlette", "uvicorn"]),
         PythonScript("python-socketio", "socketio", needs=["socketio", "uvicorn"]),

@@ -17,8 +17,9 @@ class Beseda(Peer):
     dialect = "beseda"
     stores = True
 
-    def __init__(self, name: str = "beseda", **settings: str) -> None:
+    def __init__(self, name: str = "beseda", scenarios: str = "*", **settings: str) -> None:
         self.name = name
+        self.scenarios = scenarios
         self._settings = COUNTED | settings
 
     @contextlib.contextmanager
