@@ -16,13 +16,15 @@ endif
 PARALLEL := --numprocesses auto --dist loadfile
 
 .NOTPARALLEL: # all installs go into one environment
-.PHONY: help run install test check format clean python compiler
+.PHONY: help run install test check bench bench-full format clean python compiler
 
 help:
 	@echo "make run      start the server on http://127.0.0.1:8000   (ARGS=\"--port 9000 --data DIR\")"
 	@echo "make install  install what the server needs, and start nothing"
 	@echo "make test     run the tests                               (ARGS=\"tests/hub -k typing\")"
 	@echo "make check    the gate: format, lint, types, import directions, AsyncAPI (needs node), all tests (some need gcc)"
+	@echo "make bench    measure it beside other servers, in a few minutes  (ARGS=\"--only 'room*' --peers starlette\")"
+	@echo "make bench-full  the same with large numbers, of which docs/benchmarks.md tells"
 	@echo "make format   format the code, and mend what can be mended by itself"
 	@echo "make clean    remove the environment and all caches; data/ stays"
 
@@ -54,6 +56,13 @@ check: $(VENV)/.dev $(VENV)/.node compiler
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+# Linux only: what a server costs is read from /proc.
+bench: $(VENV)/.bench
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-full: $(VENV)/.bench
+	@$(BIN)/python -m bench --full $(ARGS)
+
 format: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
@@ -61,7 +70,7 @@ format: $(VENV)/.dev
 clean:
 	@echo "Removing the environment and the caches"
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
-	@rm -rf tests/asyncapi/node_modules
+	@rm -rf tests/asyncapi/node_modules bench/peers/socketio/node_modules
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find actions api bench beseda hub protocol storage tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -81,6 +90,9 @@ $(VENV)/.test: pyproject.toml $(MADE)
 
 $(VENV)/.dev: pyproject.toml $(MADE)
 	$(call install,Beseda and the tools of its gate,.[dev],$(VENV)/.run $(VENV)/.test $@)
+
+$(VENV)/.bench: pyproject.toml $(MADE)
+	$(call install,Beseda and the servers beside which it is measured,.[bench],$(VENV)/.run $@)
 
 $(VENV)/.node: tests/asyncapi/package.json tests/asyncapi/.npmrc $(MADE)
 	@command -v node >/dev/null && command -v npm >/dev/null || { \

@@ -1,0 +1,25 @@
+"""docs/benchmarks.md, and what is made for it."""
+
+import pytest
+
+from bench import page
+from bench.results import load
+from tests.bench import made
+
+
+def test_the_page_gets_its_tables_between_the_markers_and_keeps_the_rest() -> None:
+    text = f"# Title\n\n{page.BEGIN}\nold\n{page.END}\n\nmore\n"
+    once = page.made(made.results(), text)["benchmarks.md"]
+    assert once.startswith(f"# Title\n\n{page.BEGIN}\n\nMeasured on 2026-11-24")
+    assert once.endswith(f"\n\n{page.END}\n\nmore\n")
+    assert "old" not in once.split()
+    assert page.made(made.results(), once)["benchmarks.md"] == once
+    with pytest.raises(ValueError, match="lacks the lines"):
+        page.made(made.results(), "# Title\n")
+
+
+def test_the_page_and_the_charts_are_what_the_committed_results_make() -> None:
+    text = (page.DOCS / "benchmarks.md").read_text("utf-8")
+    for name, expected in page.made(load(page.DOCS / "benchmarks.json"), text).items():
+        assert (page.DOCS / name).read_text("utf-8") == expected, "python -m bench.page docs/benchmarks.json"
+        assert name == "benchmarks.md" or f"]({name})" in text
