@@ -125,6 +125,8 @@ class Load:
         begin = self._mark()
         await asyncio.sleep(self._plan.seconds)
         end = self._mark()
+        for client in self._clients:
+            client.check()
         figures = self._figures(begin, end)
         if pacer is not None:
             pacer.cancel()

@@ -116,7 +116,8 @@ class Room:
             ack = database.acknowledged(message, frame["temp_id"])
             outgoing[sender].append(framed(TEXT, orjson.dumps(ack)))
         for socket, frames in outgoing.items():
-            socket.transport.write(b"".join(frames))
+            if not socket.transport.is_closing():
+                socket.transport.write(b"".join(frames))
 
 
 def framed(opcode: int, payload: bytes) -> bytes:
