@@ -12,7 +12,9 @@ from protocol.entities import Conversation, Message
 Origin = object | None
 
 
-class MessagePosted(NamedTuple):  # the one that comes with every message: a frozen dataclass takes thrice as long
+class MessagePosted(
+    NamedTuple
+):  # the one that comes with every message: a frozen dataclass takes thrice as long
     """Event: a message was stored. `message` is as others see it; `temp_id` is its sender's alone."""
 
     event_id: int
