@@ -19,10 +19,10 @@ from bench.generator import Plan, Seat, drive
 from bench.peer import Running
 from bench.peers import PEERS
 
-MESSAGE_BOUND = 3.0
+MESSAGE_BOUND = 2.0
 """CPU per message of dialogs, of Beseda over the prototype."""
 
-DELIVERY_BOUND = 3.0
+DELIVERY_BOUND = 2.0
 """CPU per delivery in a room, likewise."""
 
 ROUNDS = 5
