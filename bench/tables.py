@@ -80,7 +80,7 @@ def render(results: Results) -> str:
     """The goals, a table for each scenario, and what is not in them."""
     runs = max((len(case.runs) for case in results.cases), default=0)
     told = "1 run" if runs == 1 else f"{runs} runs"
-    parts = [_machine(results), "### Goals", _goals(results), "### By scenario", LEGEND.format(runs=told)]
+    parts = [_machine(results), *_goals(results), "### By scenario", LEGEND.format(runs=told)]
     for scenario in results.scenarios():
         cases = results.of(scenario)
         if any(case.runs for case in cases):
@@ -113,14 +113,18 @@ def _machine(results: Results) -> str:
     return f"Measured on {results.date}, {form}, {results.seconds:g} s a run. {'; '.join(told)}."
 
 
-def _goals(results: Results) -> str:
+def _goals(results: Results) -> list[str]:
+    """With their heading; nothing where the run was about none of them."""
+    judgements = list(judged(results))
+    if all(reached is None for _, reached, _ in judgements):
+        return []
     rows = []
-    for goal, reached, is_met in judged(results):
+    for goal, reached, is_met in judgements:
         unit = f" {goal.unit}".rstrip()
         told = "not measured" if reached is None else number(reached) + unit
         met = "" if reached is None else "only in full" if is_met is None else "yes" if is_met else "**no**"
         rows.append([goal.name, f"≤ {goal.bound:g}{unit}", told, met])
-    return table(["Goal", "Bound", "Reached", "Met"], rows)
+    return ["### Goals", table(["Goal", "Bound", "Reached", "Met"], rows)]
 
 
 def _compared(results: Results, cases: Sequence[Case]) -> str:

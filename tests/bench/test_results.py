@@ -89,6 +89,13 @@ def test_goals_are_judged_by_ratios_of_medians_or_left_open() -> None:
     assert judged["Idle socket in 50 conversations: RSS"] == (13.0, False)
 
 
+def test_a_run_that_is_about_no_goal_does_not_list_them() -> None:
+    results = made.results()
+    assert "### Goals" in tables.render(results)
+    results.cases = [case for case in results.cases if case.scenario == "login"]
+    assert "### Goals" not in tables.render(results)
+
+
 def test_a_goal_about_large_numbers_is_not_judged_by_small_ones() -> None:
     results = made.results()
     results.full = False
