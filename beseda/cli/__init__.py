@@ -1,0 +1,55 @@
+"""The command line. What a command needs is imported by that command: `--help` answers at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from beseda.cli.chat import chat
+from beseda.cli.serve import serve
+from beseda.cli.telling import FAILURE, fail
+
+app = typer.Typer(
+    name="beseda",
+    help="Beseda, a messenger server for yourself and your people.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly."""
+    try:
+        code = app(prog_name="beseda", standalone_mode=False) or 0
+    except typer.TyperException as error:
+        code = fail(error.format_message(), error.exit_code)
+    except typer.Abort:
+        code = FAILURE
+    sys.exit(code)
+
+
+def show_version(wanted: bool) -> None:
+    """`--version`."""
+    if wanted:
+        from beseda import version
+
+        print(f"beseda {version()}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Beseda, a messenger server for yourself and your people."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+app.command()(serve)
+app.command()(chat)

@@ -1,0 +1,12 @@
+"""What the commands tell who called them, and with which exit code."""
+
+import sys
+
+USAGE = 2
+FAILURE = 1
+
+
+def fail(message: str, code: int) -> int:
+    """Tell in one line what is wrong; the exit code."""
+    print("beseda: " + " ".join(message.split()), file=sys.stderr)
+    return code
