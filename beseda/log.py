@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 from protocol.codec import encode
 from protocol.times import rfc3339
@@ -46,7 +46,10 @@ def without_secrets(text: str) -> str:
 
 
 class Text(logging.Formatter):
-    """`2026-11-23T13:05:00.123Z WARNING storage.writer: what happened`, a trace on the lines that follow."""
+    """`2026-11-23T13:05:00.123Z WARNING storage.writer: what happened`, a trace on the lines that follow.
+
+    Fields, where a record has some, stand behind the message: `audit: login user_id=3 address="192.0.2.1"`.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -59,9 +62,14 @@ class Text(logging.Formatter):
         """The record's lines."""
         return without_secrets(super().format(record))
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The record's first line."""
+        fields = "".join(f" {name}={encode(value).decode()}" for name, value in _fields(record).items())
+        return super().formatMessage(record) + fields
+
 
 class Json(logging.Formatter):
-    """One object a line, with `time`, `level`, `logger`, `message`, and `trace` where there is one."""
+    """One object a line, with `time`, `level`, `logger`, `message`, its fields, and `trace` where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's line."""
@@ -74,6 +82,14 @@ class Json(logging.Formatter):
         if record.exc_info:
             line["trace"] = without_secrets(self.formatException(record.exc_info))
         # What is no Unicode must not make a log line fail.
-        return encode(
-            {name: text.encode("utf-8", "replace").decode() for name, text in line.items()}
-        ).decode()
+        written = {name: text.encode("utf-8", "replace").decode() for name, text in line.items()}
+        return encode(_fields(record) | written).decode()
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What `extra={"fields": {...}}` gave the record; what is no Unicode must not make a log line fail."""
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return {
+        name: without_secrets(value.encode("utf-8", "replace").decode()) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }

@@ -262,14 +262,15 @@ def test_the_protocol_tells_how_many_refusals_are_a_flood() -> None:
     assert f"{FLOOD} frames in a row" in section(PROTOCOL, "Close codes")
 
 
-def test_the_architecture_has_at_most_eighty_lines_and_names_files_that_exist() -> None:
-    assert len(ARCHITECTURE.splitlines()) <= 80
+def test_the_architecture_has_at_most_a_hundred_lines_and_names_files_that_exist() -> None:
+    assert len(ARCHITECTURE.splitlines()) <= 100
     named = set(re.findall(r"`([a-z_]+/[\w/.]*)`", ARCHITECTURE))
     assert len(named) > 5
     for name in named:
         assert (ROOT / name).exists(), name
     for module in set(re.findall(r"`((?:hub|api|actions|storage|protocol|beseda)\.[a-z_]+)", ARCHITECTURE)):
-        assert (ROOT / (module.replace(".", "/") + ".py")).exists(), module
+        path = ROOT / module.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").exists(), module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

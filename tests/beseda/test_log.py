@@ -115,3 +115,11 @@ def test_everything_goes_to_standard_error_once(form: str, formatter: type[loggi
 def test_a_signature_of_s3_s_is_in_no_line() -> None:
     url = "https://s3.example.org/b/k?X-Amz-Expires=600&X-Amz-Signature=0123abcdef"
     assert without_secrets(url) == "https://s3.example.org/b/k?X-Amz-Expires=600&X-Amz-Signature***"
+
+
+def test_the_fields_of_a_record_stand_behind_its_message_or_beside_it_and_have_no_secret_either() -> None:
+    line = record("login")
+    line.fields = {"user_id": 3, "user_agent": f'"\udcff" {TOKEN}', "message": "hidden"}
+    assert Text().format(line).endswith('login user_id=3 user_agent="\\"?\\" ***" message="hidden"')
+    written = json.loads(Json().format(line))
+    assert (written["user_id"], written["user_agent"], written["message"]) == (3, '"?" ***', "login")
