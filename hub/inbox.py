@@ -64,12 +64,11 @@ class Inbox:
         while protocol.state is OPEN and end - at >= 2:
             stop = begin = at + 6
             size = data[at + 1] & 0x7F
-            if size == 126:
-                stop = begin = at + 8
-                size = int.from_bytes(data[at + 2 : at + 4], "big")
-            elif size == 127:
-                stop = begin = at + 14
-                size = int.from_bytes(data[at + 2 : at + 10], "big")
+            if size >= 126:
+                width = 2 if size == 126 else 8
+                stop = begin = stop + width
+                length = data[at + 2 : at + 2 + width]
+                size = int.from_bytes(length, "big") if len(length) == width else 0  # half of it says nothing
             stop += size
             if (
                 data[at + 1] < 0x80

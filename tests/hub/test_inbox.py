@@ -124,6 +124,8 @@ def found_by_the_library(data: bytes) -> tuple[list[tuple[Opcode, bytes]], Serve
 @example(b"\x81\x00" + WHOLE, [])
 @example(b"\xc1\x80\x00\x00\x00\x00" + WHOLE, [4])
 @example(b"\x81\xff\x00\x00\x00\x01", [])
+@example(b"\x81\xff" + (2**40).to_bytes(8, "big") + WHOLE, [9])
+@example(b"\x81\xfe" + (2**15).to_bytes(2, "big") + WHOLE, [3])
 def test_however_a_stream_is_cut_it_has_the_frames_that_the_library_finds(
     data: bytes, cuts: list[int]
 ) -> None:
