@@ -5,6 +5,7 @@ these rows here; each table then gets one statement for a whole batch, and SQLit
 """
 
 import functools
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from protocol.entities import ConversationType, Role
 from storage.failures import is_database_failure
 
 MAX_ROWS = 20_000
-"""Past so many rows all are forgotten, and read again by whom they concern: some 5 MiB."""
+"""Past so many rows all are forgotten, and read again by whom they concern: some 5 to 12 MiB."""
+
+_MIRRORED = re.compile(r"\b(?:conversations|members|messages|sessions)\b")
 
 CHUNKS = (256, 64, 16, 4, 1)
 """How many rows a statement has: few sizes, so that each stays prepared."""
@@ -60,7 +63,9 @@ class _Conversation:
 class Cache:
     """Rows of sessions, conversations and members as they will be once `write` was called."""
 
-    def __init__(self) -> None:
+    def __init__(self, written: int = 0) -> None:
+        self.written = written
+        """How many rows it has written, ever."""
         self.sessions: dict[tuple[int, int], int] = {}
         """(session, user) to when it ends, in milliseconds since the epoch."""
         self.authors: dict[tuple[int, int, int], list[tuple[Any, ...]]] = {}
@@ -141,7 +146,7 @@ class Cache:
 
     def forget(self) -> None:
         """Forget all, also what is still to be written: after what changed rows elsewhere, or was rolled back."""
-        self.__init__()  # type: ignore[misc]
+        self.__init__(self.written)  # type: ignore[misc]
 
     def begin(self) -> None:
         """A batch begins: forget all, where it has become much."""
@@ -157,9 +162,10 @@ class Cache:
             " ON CONFLICT (sender_id, temp_id) WHERE temp_id IS NOT NULL DO NOTHING",
             self._messages,
         )
+        self.written += written
         if written != len(self._messages):
             raise Collision
-        _in_chunks(
+        self.written += _in_chunks(
             db,
             "UPDATE conversations SET event_id = new.column3, last_seq = new.column2, last_message_id = new.column3"
             " FROM (VALUES {rows}) AS new WHERE id = new.column1",
@@ -170,7 +176,7 @@ class Cache:
         self.first_message_id = None
 
     def _write_cursors(self, db: sqlite3.Connection) -> None:
-        _in_chunks(
+        self.written += _in_chunks(
             db,
             "UPDATE members SET delivered_id = new.column3, read_id = new.column4, moved_event_id = new.column5"
             " FROM (VALUES {rows}) AS new WHERE conversation_id = new.column1 AND user_id = new.column2",
@@ -191,6 +197,12 @@ def _in_chunks(db: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]
             changed += db.execute(_statement(sql, size, len(rows[0])), values).rowcount
             at += size
     return changed
+
+
+@functools.cache
+def is_mirrored(sql: str) -> bool:
+    """Whether a statement, which is a constant, may change rows that are known here."""
+    return _MIRRORED.search(sql) is not None
 
 
 @functools.cache

@@ -100,7 +100,7 @@ def move_cursors(
     if tx.cache is not None and tx.cache.move(
         conversation_id, user_id, delivered_id, read_id, tx.last_event_id
     ):
-        tx.changes += 1
+        tx.buffered += 1
         return
     tx.execute(
         "UPDATE members SET delivered_id = ?, read_id = ?, moved_event_id = ?"

@@ -34,7 +34,7 @@ def insert(tx: Transaction, message: StoredMessage) -> bool:
     With a cache it is True, and the batch runs again without one should that turn out when it is written.
     """
     if tx.cache is not None and tx.cache.post(message.id, message.conversation_id, message.seq, message):
-        tx.changes += 1
+        tx.buffered += 1
         return True
     cursor = tx.execute(
         f"INSERT INTO messages ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from protocol.events import Fact
-from storage.cache import Cache
+from storage.cache import Cache, is_mirrored
 
 Row = tuple[Any, ...]
 
@@ -57,7 +57,7 @@ class Transaction(Snapshot):
     and cursors are written at the end, or before the next other statement: whoever reads sees what was written.
     """
 
-    __slots__ = ("changes", "facts", "last_event_id")
+    __slots__ = ("buffered", "facts", "last_event_id")
 
     def __init__(
         self, db: sqlite3.Connection, now: int, last_event_id: int, cache: Cache | None = None
@@ -66,8 +66,8 @@ class Transaction(Snapshot):
         self.cache = cache
         self.last_event_id = last_event_id
         self.facts: list[Fact] = []
-        self.changes = 0
-        """How often something was written, now or to be."""
+        self.buffered = 0
+        """How often something was handed to the cache, to be written."""
 
     @property
     def db(self) -> sqlite3.Connection:
@@ -75,6 +75,12 @@ class Transaction(Snapshot):
         if self.cache is not None:
             self.cache.write(self._db)
         return self._db
+
+    @property
+    def changes(self) -> int:
+        """Changes by the connection's units, and those to be; what the cache has written for them counts once."""
+        by_cache = 0 if self.cache is None else self.cache.written
+        return self.buffered + self._db.total_changes - by_cache
 
     def messages_up_to(self, message_id: int, sql: str, *parameters: Any) -> list[Row]:
         """All rows of a query that looks at no messages later than this one, and at nothing else."""
@@ -90,22 +96,19 @@ class Transaction(Snapshot):
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a statement that writes."""
-        cursor = self._to_write().execute(sql, parameters)
-        self.changes += cursor.rowcount != 0
-        return cursor
+        return self._to_write(sql).execute(sql, parameters)
 
     def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
         """Run a statement that writes with each of these rows of parameters."""
-        self._to_write().executemany(sql, rows)
-        self.changes += 1
+        self._to_write(sql).executemany(sql, rows)
 
     def tell(self, fact: Fact) -> None:
         """Hand a fact on to the publisher, should the batch be committed."""
         self.facts.append(fact)
 
-    def _to_write(self) -> sqlite3.Connection:
+    def _to_write(self, sql: str) -> sqlite3.Connection:
         db = self.db
-        if self.cache is not None:
+        if self.cache is not None and is_mirrored(sql):
             self.cache.forget()
         return db
 

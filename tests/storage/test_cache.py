@@ -240,6 +240,17 @@ def test_members_of_a_room_who_were_handed_the_same_are_asked_for_once(office: O
     ]
 
 
+def test_what_is_written_to_other_tables_has_nothing_forgotten(office: Office) -> None:
+    def see(tx: Transaction) -> None:
+        users.set_last_seen(tx, office.people[0].user_id, START)
+
+    office.writer.commit([office.send(0, office.dialog)])
+    ran = trace(office.db, lambda: office.writer.commit([see, office.send(0, office.dialog)]))
+    assert ran[2:] == [
+        "UPDATE users", "INSERT INTO messages", "UPDATE conversations", "UPDATE members", "UPDATE log", "COMMIT",
+    ]  # fmt: skip
+
+
 def test_no_more_is_remembered_than_may_be(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "MAX_ROWS", 2)
     for _ in range(3):

@@ -107,6 +107,30 @@ def test_a_unit_that_is_refused_after_it_has_written_fails_alone(
     assert (seen.count("SAVEPOINT unit"), seen.count("COMMIT")) == (5, 1)
 
 
+ROW = "INSERT INTO departures (user_id, conversation_id, event_id) VALUES (?, 0, 0)"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda tx: tx.execute_many(ROW, [(7,), (8,), (7,)]),
+        lambda tx: tx.execute(f"{ROW} RETURNING user_id", 7).fetchone(),
+        lambda tx: tx.db.execute(ROW, (7,)),
+    ],
+    ids=["the third of many", "RETURNING", "the connection itself"],
+)
+def test_whatever_way_a_unit_has_written_nothing_of_it_stays_when_it_fails(
+    writer: Writer, db: sqlite3.Connection, write: Unit
+) -> None:
+    def unit(tx: Transaction) -> None:
+        write(tx)
+        raise ValueError("a bug")
+
+    (outcome,) = writer.commit([unit]).outcomes
+    assert outcome.error is not None
+    assert kept(db) == []
+
+
 def test_units_that_run_twice_have_one_effect(writer: Writer, db: sqlite3.Connection) -> None:
     runs: list[int] = []
 
