@@ -3,7 +3,7 @@
     python -m bench.generator <plan.json
 
 It counts bytes instead of parsing, and masks with a key of zeros, so that it is not what is measured; its own CPU
-stands among the figures. Every message must be acknowledged, and reach everybody: else there are no figures.
+stands among the figures. Every message must be acknowledged once, and reach everybody once: else there are no figures.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -93,7 +94,8 @@ class Load:
         self._plan = plan
         self._servers = [Usage(pid) for pid in plan.pids]
         # A room's own message that comes back to its sender is a delivery like any other.
-        self._fan_out = plan.fan_out + dialect.echoes(plan.senders[0].conversation)
+        self._echoes = dialect.echoes(plan.senders[0].conversation)
+        self._fan_out = plan.fan_out + self._echoes
         self._senders = [
             Sender(dialect, number, seat.credential, seat.conversation)
             for number, seat in enumerate(plan.senders)
@@ -120,11 +122,13 @@ class Load:
         gc.freeze()
         pacer = self._start()
         # Until caches are filled, and what was sent first is through: its ACKs come sooner than all that follow.
-        await self._until_warm(self._plan.seconds * WARM_UP)
+        await self._until(self._plan.seconds * WARM_UP, self._is_warm)
         for seconds in self._acks + self._times:
             seconds.clear()
         begin = self._mark()
-        await self._until_warm(self._plan.seconds)  # longer where a busy machine has not come to us so soon
+        await self._until(
+            self._plan.seconds, self._has_some
+        )  # longer on a machine too busy for a first answer
         end = self._mark()
         for client in self._clients:
             client.check()
@@ -152,15 +156,25 @@ class Load:
             sender.send(sender.outstanding)
         return None
 
-    async def _until_warm(self, seconds: float) -> None:
-        """Wait so long at least, and until each has had as many answers as it asks for at a time."""
+    async def _until(self, seconds: float, is_seen: Callable[[], bool]) -> None:
+        """Wait so long at least, and until it is seen. Raises RuntimeError where it isn't in the end."""
         await asyncio.sleep(seconds)
         deadline = time.monotonic() + self._plan.patience
-        while not self._is_warm() and time.monotonic() < deadline:  # noqa: ASYNC110
+        while not is_seen():
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"after {self._plan.patience:g} s somebody had no answer yet: "
+                    f"{self._messages()} messages acknowledged, {self._deliveries()} deliveries in all"
+                )
+            for client in self._clients:
+                client.check()
             await asyncio.sleep(0.01)
 
     def _is_warm(self) -> bool:
         return all(len(seconds) >= self._plan.outstanding for seconds in self._acks) and all(self._times)
+
+    def _has_some(self) -> bool:
+        return any(self._acks) and any(self._times)
 
     async def _pace(self) -> None:
         due = time.perf_counter()
@@ -173,21 +187,30 @@ class Load:
     async def _settle(self) -> None:
         """Wait for the last ACK and delivery, and see that nothing comes after them."""
         deadline = time.monotonic() + self._plan.patience
-        while not self._is_even() and time.monotonic() < deadline:  # noqa: ASYNC110
+        while self._wrong() and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
-        if not self._is_even():
-            sent = sum(len(sender.sent) for sender in self._senders)
-            raise RuntimeError(
-                f"{sent} messages sent, {self._messages()} acknowledged; "
-                f"{self._deliveries()} deliveries, {sent * self._fan_out} expected"
-            )
+        if wrong := self._wrong():
+            raise RuntimeError(wrong)
 
-    def _is_even(self) -> bool:
+    def _wrong(self) -> str | None:
+        """What is not as it must be in the end: each ACK once, and each delivery once to each who should have it."""
+        in_conversation: Counter[str] = Counter()
+        for sender in self._senders:
+            in_conversation[sender.conversation] += len(sender.sent)
+            if sender.acks != len(sender.sent):
+                return f"{len(sender.sent)} messages of a sender, {sender.acks} acknowledged"
+        sent = sum(in_conversation.values())
+        if sent * self._fan_out != self._deliveries():
+            return f"{sent} messages, {self._deliveries()} deliveries, {sent * self._fan_out} expected"
         for client in self._clients:
             client.check()
-        sent = sum(len(sender.sent) for sender in self._senders)
-        return sent == self._messages() and sent * self._fan_out == self._deliveries()
+            owed = in_conversation[client.conversation]
+            if isinstance(client, Sender) and not self._echoes:
+                owed -= len(client.sent)
+            if client.deliveries != owed:
+                return f"{client.deliveries} deliveries to a client, {owed} expected"
+        return None
 
     def _messages(self) -> int:
         return sum(sender.acks for sender in self._senders)
