@@ -9,7 +9,7 @@ import datetime
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -73,10 +73,13 @@ def main() -> None:
     for kind in (signal.SIGINT, signal.SIGTERM):
         signal.signal(kind, _interrupt)
     code = 0
+    planned = trials(chosen.only, [PEERS[name] for name in chosen.peers], Scale(chosen.seconds, chosen.full))
+    if not planned:
+        names = "\n".join(f"  '{name}'" for name in [*SCENARIOS, *OWN])
+        parser.error(f"no scenario is called so; there are\n{names}")
     try:
-        planned = trials(chosen.only, _present(chosen.peers, results), Scale(chosen.seconds, chosen.full))
-        if not planned:
-            parser.error(f"no scenario is called so; there are {', '.join([*SCENARIOS, *OWN])}")
+        present = _present(dict.fromkeys(trial.peer for trial in planned), results)
+        planned = [trial for trial in planned if trial.peer in present]
         for results.cases in rounds(planned, chosen.runs, partial(print, flush=True)):
             results.save(chosen.out)
     except KeyboardInterrupt:
@@ -95,7 +98,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _present(names: Sequence[str], results: Results) -> list[Peer]:
+def _present(names: Iterable[str], results: Results) -> set[str]:
     """Those of the peers that can run here; the results are told of the others."""
     print(f"Preparing {', '.join(names)}", flush=True)  # the first time packages may be installed
     for name in names:
@@ -103,7 +106,7 @@ def _present(names: Sequence[str], results: Results) -> list[Peer]:
         if why := PEERS[name].missing():
             results.missing[name] = why
             print(f"{name} is not measured: {why}", flush=True)
-    return [PEERS[name] for name in names if name not in results.missing]
+    return set(results.stores) - set(results.missing)
 
 
 def _chosen() -> tuple[argparse.Namespace, argparse.ArgumentParser]:
@@ -122,15 +125,19 @@ def _chosen() -> tuple[argparse.Namespace, argparse.ArgumentParser]:
         chosen.seconds = 5.0 if chosen.full else 1.0
     if not 0 < chosen.seconds <= 600:
         parser.error("--seconds is more than 0, and at most 600")
+    try:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.open("a").close()
+    except OSError as error:
+        parser.error(f"--out {chosen.out}: {error.strerror}")
     chosen.peers = [OURS, *(name for name in PEERS if name in chosen.peers and name != OURS)]
     return chosen, parser
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 on")
+    return int(text)
 
 
 if __name__ == "__main__":

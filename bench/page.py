@@ -1,9 +1,11 @@
-"""A run's results as they are published: `python -m bench.page FILE.json`.
+"""Results as they are published: `python -m bench.page FILE.json ...`.
 
-It puts the tables into docs/benchmarks.md, the charts into docs/charts/ and the results into docs/benchmarks.json.
+It puts the tables into docs/benchmarks.md, the charts into docs/charts/ and the results into docs/benchmarks.json, in
+place of those that are there. Of several files each adds what the ones before it have not measured.
 """
 
 import argparse
+import functools
 import json
 from pathlib import Path
 
@@ -30,14 +32,13 @@ def made(results: Results, page: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Publish a file of results."""
+    """Publish files of results."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.page", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=Path, help="what `python -m bench` wrote")
-    file = parser.parse_args().file
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="what `python -m bench` wrote")
     try:
-        results = load(file)
+        results = functools.reduce(Results.joined, map(load, parser.parse_args().files))
         files = made(results, (DOCS / "benchmarks.md").read_text("utf-8"))
     except (OSError, json.JSONDecodeError, ValueError) as error:
         parser.error(str(error))

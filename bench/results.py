@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,6 +92,22 @@ class Results:
         """The cases that failed."""
         return (case for case in self.cases if case.failure is not None)
 
+    def joined(self, other: Self) -> Self:
+        """These, and what only the other has measured, scenario by scenario."""
+        have = {(case.scenario, case.peer) for case in self.cases}
+        cases = self.cases + [case for case in other.cases if (case.scenario, case.peer) not in have]
+        order = list(dict.fromkeys(case.scenario for case in cases))
+        measured = {case.peer for case in cases}
+        return replace(
+            self,
+            versions=other.versions | self.versions,
+            stores=other.stores | self.stores,
+            missing={
+                peer: why for peer, why in (other.missing | self.missing).items() if peer not in measured
+            },
+            cases=sorted(cases, key=lambda case: order.index(case.scenario)),
+        )
+
     def save(self, path: Path) -> None:
         """Write it as JSON, a case a line, the medians beside the runs for whoever reads it without us."""
         rest = {name: value for name, value in vars(self).items() if name != "cases"}
@@ -110,6 +126,8 @@ def load(path: Path) -> Results:
     """What `save` wrote. Raises OSError, and ValueError where it is something else."""
     document = json.loads(path.read_text("utf-8"))
     try:
+        if not isinstance(document, dict):
+            raise TypeError("it is no object")
         cases = [Case.of(case) for case in document.pop("cases")]
         return Results(**document, cases=cases)
     except (AttributeError, KeyError, TypeError) as error:

@@ -1,5 +1,7 @@
 """docs/benchmarks.md, and what is made for it."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench import page
@@ -23,3 +25,12 @@ def test_the_page_and_the_charts_are_what_the_committed_results_make() -> None:
     for name, expected in page.made(load(page.DOCS / "benchmarks.json"), text).items():
         assert (page.DOCS / name).read_text("utf-8") == expected, "python -m bench.page docs/benchmarks.json"
         assert name == "benchmarks.md" or f"]({name})" in text
+
+
+def test_of_several_files_each_adds_what_those_before_it_lack() -> None:
+    first, second = made.results(), made.results()
+    second.cases = [replace(case, scenario=f"{case.scenario}, again") for case in second.cases]
+    second.cases += first.cases
+    joined = first.joined(second)
+    assert joined.scenarios() == [*first.scenarios(), *(f"{name}, again" for name in first.scenarios())]
+    assert [case for case in joined.cases if "again" not in case.scenario] == first.cases
