@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import IO
 
+SQLITE_VERSION = sqlite3.sqlite_version
+
 APPLICATION_ID = 0x62736461
 """`bsda`, in the header of every database of ours."""
 

@@ -33,9 +33,13 @@ def main() -> None:
 def show_version(wanted: bool) -> None:
     """`--version`."""
     if wanted:
-        from beseda import version
+        import platform
 
-        print(f"beseda {version()}")
+        from beseda import commit, version
+        from storage.database import SQLITE_VERSION
+
+        built_of = f"commit {commit()}, Python {platform.python_version()}, SQLite {SQLITE_VERSION}"
+        print(f"beseda {version()} ({built_of})")
         raise typer.Exit
 
 

@@ -1,12 +1,13 @@
 """The command line: help, errors in one line, exit codes."""
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from beseda import cli, version
+from beseda import cli, commit, version
 from tests.support.fixtures import StartServer
 
 
@@ -90,7 +91,22 @@ def test_the_help_of_chat_shows_how_two_people_try_it_on_one_machine(
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--version") == 0
-    assert capsys.readouterr().out == f"beseda {version()}\n"
+    python = ".".join(map(str, sys.version_info[:3]))
+    built_of = f"commit {commit()}, Python {python}, SQLite {sqlite3.sqlite_version}"
+    assert capsys.readouterr().out == f"beseda {version()} ({built_of})\n"
+
+
+def test_the_commit_is_told_only_by_the_repository_that_the_package_lies_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "beseda"
+    package.mkdir()
+    monkeypatch.setattr("beseda.__file__", str(package / "__init__.py"))
+    assert commit() == "unknown"
+    (tmp_path / ".git").mkdir()
+    assert commit() == "unknown", "this is no repository"
+    (package / "commit").write_text("abc1234\n")
+    assert commit() == "abc1234", "it was built in"
 
 
 @pytest.mark.parametrize(
