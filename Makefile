@@ -12,17 +12,21 @@ ifneq ($(shell test -x $(BIN)/python && cat $(MADE) 2>/dev/null),$(CURDIR))
 .PHONY: $(MADE)
 endif
 
+# What is installed, and goes into the executable.
+ROOMS := actions api beseda hub protocol storage
+
 # As many at a time as there are cores; the tests of one file share what they start, so they stay together.
 PARALLEL := --numprocesses auto --dist loadfile
 
 .NOTPARALLEL: # all installs go into one environment
-.PHONY: help run install test check bench bench-full format clean python compiler
+.PHONY: help run install test check binary bench bench-full format clean python compiler always
 
 help:
 	@echo "make run      start the server on http://127.0.0.1:8000   (ARGS=\"--port 9000 --data DIR\")"
 	@echo "make install  install what the server needs, and start nothing"
 	@echo "make test     run the tests                               (ARGS=\"tests/hub -k typing\")"
 	@echo "make check    the gate: format, lint, types, import directions, AsyncAPI (needs node), all tests (some need gcc)"
+	@echo "make binary   build dist/beseda, one file that needs neither Python nor anything else of this folder (Linux)"
 	@echo "make bench    measure it beside other servers, in a few minutes  (ARGS=\"--only 'room*' --peers starlette\")"
 	@echo "make bench-full  the same with large numbers, of which docs/benchmarks.md tells"
 	@echo "make format   format the code, and mend what can be mended by itself"
@@ -38,7 +42,7 @@ test: $(VENV)/.test
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest $(PARALLEL) -m 'not gate' $(ARGS)
 
-check: $(VENV)/.dev $(VENV)/.node compiler
+check: $(VENV)/.dev $(VENV)/.node compiler dist/beseda
 	@echo "Checking the format (ruff)"
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted, see above: make format" >&2; exit 1; }
 	@echo "Linting (ruff)"
@@ -56,6 +60,20 @@ check: $(VENV)/.dev $(VENV)/.node compiler
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+binary: dist/beseda
+
+dist/beseda: binary/beseda.spec build/commit $(MADE) $(VENV)/.binary $(shell find $(ROOMS) -type f ! -name '*.pyc')
+	@[ "$$(uname)" != Linux ] || command -v objcopy >/dev/null || { \
+		echo "The file is put together with binutils: install them (on Debian: apt install binutils)." >&2; exit 1; }
+	@echo "Building dist/beseda (half a minute or so)"
+	@$(BIN)/pyinstaller --noconfirm --log-level ERROR --distpath dist --workpath build/pyinstaller $<
+
+# What `beseda --version` tells. A new file only where it is another commit: the build follows it.
+build/commit: always
+	@mkdir -p build
+	@{ [ -e .git ] && git describe --always --dirty --exclude='*' 2>/dev/null || echo unknown; } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else chmod +x $@.new && mv $@.new $@; fi
+
 # Linux only: what a server costs is read from /proc.
 bench: $(VENV)/.bench
 	@$(BIN)/python -m bench $(ARGS)
@@ -72,7 +90,7 @@ clean:
 	@rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
 	@rm -rf tests/asyncapi/node_modules bench/peers/socketio/node_modules
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	@find actions api bench beseda hub protocol storage tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(ROOMS) bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- The environment. Each stamp is written last, so that an interrupted step is done again. ---
 
@@ -89,7 +107,10 @@ $(VENV)/.test: pyproject.toml $(MADE)
 	$(call install,Beseda and what its tests need,.[test],$(VENV)/.run $@)
 
 $(VENV)/.dev: pyproject.toml $(MADE)
-	$(call install,Beseda and the tools of its gate,.[dev],$(VENV)/.run $(VENV)/.test $@)
+	$(call install,Beseda and the tools of its gate,.[dev],$(VENV)/.run $(VENV)/.test $(VENV)/.binary $@)
+
+$(VENV)/.binary: pyproject.toml $(MADE)
+	$(call install,Beseda and what makes one file of it,.[binary],$(VENV)/.run $@)
 
 $(VENV)/.bench: pyproject.toml $(MADE)
 	$(call install,Beseda and the servers beside which it is measured,.[bench],$(VENV)/.run $@)

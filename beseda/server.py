@@ -25,7 +25,7 @@ from actions.rules import Rules
 from actions.tickets import Tickets
 from actions.tokens import Tokens
 from api.services import Services
-from beseda import keys, log
+from beseda import frozen, keys, log
 from beseda.about import about
 from beseda.chores import doing_chores
 from beseda.greeting import greeting
@@ -160,6 +160,8 @@ class Server(uvicorn.Server):
 
         uvicorn raises the signals that it has recorded again at the end, and the exit code would be theirs.
         """
+        if frozen.is_echo(sig):
+            return
         if self.should_exit:
             os._exit(1)
         self.should_exit = True

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from beseda import frozen
 from beseda.cli.chat import chat
 from beseda.cli.serve import serve
 from beseda.cli.telling import FAILURE, fail
@@ -21,6 +22,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly."""
+    if frozen.IS_FROZEN:
+        frozen.enter()
     try:
         code = app(prog_name="beseda", standalone_mode=False) or 0
     except typer.TyperException as error:

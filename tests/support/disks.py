@@ -12,15 +12,17 @@ SECONDS = 20
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, *, megabytes: int) -> Iterator[Path]:
+def mounted(folder: Path, *, megabytes: int, noexec: bool = False) -> Iterator[Path]:
     """A file system of this size at a folder to be made; the test is skipped where none may be mounted.
+
+    With `noexec` no program may run from there.
 
     What then fills the database is for anyone to run: a limit on its pages, and in the gate tests/faults/faults.c.
     """
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk")
-    options = f"size={megabytes}m,mode=700"
+    options = f"size={megabytes}m,mode=700" + (",noexec" if noexec else "")
     mount = ["mount", "-t", "tmpfs", "-o", options, "beseda-test", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, timeout=SECONDS, check=False)
     if done.returncode:

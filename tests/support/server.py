@@ -55,7 +55,7 @@ class ServerProcess:
 
     `settings` are named as in the file ("limits.frame_bytes") and go through the environment, to which `environment`
     adds what is no setting. With `has_rates` people may do as much in a time as on a server with its defaults;
-    otherwise without limit. `module`, if one is named, is run in the place of `beseda`.
+    otherwise without limit. `module`, if one is named, is run in the place of `beseda`; `command`, in that of Python.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class ServerProcess:
         has_rates: bool = False,
         environment: Mapping[str, str] | None = None,
         module: str = "",
+        command: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir = data_dir or folder / "data"
@@ -82,7 +83,8 @@ class ServerProcess:
         self._settings = {**({} if has_rates else UNLIMITED), **(settings or {})}
         self._config = config
         self._more_environment = dict(environment or {})
-        self._program = module or ("beseda" if genuine else "tests.support.cheap")
+        program = module or ("beseda" if genuine else "tests.support.cheap")
+        self._command = command or [sys.executable, "-m", program]
         self._stdout = folder / "stdout.txt"
         self._stderr = folder / "stderr.txt"
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,7 +108,7 @@ class ServerProcess:
     def launch(self) -> None:
         """Start the process without waiting for it to serve (a test of a start that is refused)."""
         assert not self.is_running, "the server runs already"
-        command = [sys.executable, "-m", self._program, "serve", "--host", "127.0.0.1"]
+        command = [*self._command, "serve", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--data", str(self.data_dir)]
         if self._config is not None:
             command += ["--config", str(self._config)]

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,6 +48,7 @@ class Terminal:
         columns: int = 80,
         lines: int = 24,
         environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "beseda"),
     ) -> None:
         self._master, self._slave = pty.openpty()
         self.size(columns, lines)
@@ -59,7 +60,7 @@ class Terminal:
         self._news = asyncio.Event()
         inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "beseda", *arguments],
+            [*command, *arguments],
             cwd=ROOT,
             env=inherited
             | {"XDG_STATE_HOME": str(state), "TERM": "xterm", "LANG": "C.UTF-8"}
