@@ -1,6 +1,7 @@
 """Registering, logging in, and changing what one logs in with (docs/protocol.md section 1)."""
 
 import secrets
+from typing import NamedTuple
 
 from actions import invites
 from actions.actor import Actor
@@ -19,6 +20,15 @@ from storage.invites import StoredInvite
 USER_AGENT_CHARS = 256
 
 
+class Named(NamedTuple):
+    """What an account is called, and by which keys it is found."""
+
+    username: str
+    username_key: str
+    email: str
+    email_key: str
+
+
 async def register(
     store: Store, rules: Rules, passwords: Passwords, command: Register, address: str
 ) -> Registered:
@@ -29,13 +39,12 @@ async def register(
     """
     if rules.registration == "closed":
         raise Refused("registration_closed", "This server takes no registrations.")
-    username, email = names.username(command.username), names.email(command.email)
-    username_key, email_key = names.username_key(username), names.email_key(email)
+    wanted = named(command.username, command.email)
 
     def check(snapshot: Snapshot) -> StoredInvite | None:
         is_by_invitation = rules.registration == "invite" and users.has_any(snapshot)
         invite = invites.valid(snapshot, command.invite) if is_by_invitation else None
-        require_free(snapshot, email_key, username_key)
+        require_free(snapshot, wanted.email_key, wanted.username_key)
         return invite
 
     rules.attempts.at_registering(address)
@@ -45,18 +54,10 @@ async def register(
 
     def unit(tx: Transaction) -> Registered:
         invite = check(tx)
-        user_id = users.insert(
-            tx,
-            username=username,
-            username_key=username_key,
-            email=email,
-            email_key=email_key,
-            password=password,
-            is_admin=not users.has_any(tx),
-        )
+        made = make(tx, wanted, password, is_admin=not users.has_any(tx))
         if invite is not None:
             stored_invites.spend(tx, invite.id)
-        return {"id": user_id, "email": email, "username": username}
+        return made
 
     return await store.write(unit)
 
@@ -72,8 +73,8 @@ async def login(
 ) -> TokenPair:
     """A new session.
 
-    Raises Refused: `invalid_credentials`, the same for a wrong email and a wrong password; `rate_limited`, or
-    `unavailable`.
+    Raises Refused: `invalid_credentials`, the same for a wrong email and a wrong password; `forbidden` where both are
+    right and an admin has disabled the account; `rate_limited`, or `unavailable`.
     """
     email_key = names.email_key(command.email)
     found = await store.read(lambda snapshot: users.credentials(snapshot, email_key))
@@ -88,6 +89,9 @@ async def login(
         # A change of the password ends all sessions, and this would be one that it has missed.
         if users.password(tx, user_id) != encoded:
             raise _wrong_credentials()
+        # Only who knows the password learns of it, and not sooner than anyone learns anything.
+        if users.is_disabled(tx, user_id):
+            raise Refused("forbidden", "This account is disabled: ask the server's admin.")
         session_id = sessions.insert(
             tx,
             user_id=user_id,
@@ -122,6 +126,19 @@ async def change_password(
         end_others(tx, actor)
 
     await store.write(acting(actor, unit))
+
+
+def named(username: str, email: str) -> Named:
+    """What an account with this username and email will be called. Raises Refused `invalid`."""
+    username, email = names.username(username), names.email(email)
+    return Named(username, names.username_key(username), email, names.email_key(email))
+
+
+def make(tx: Transaction, wanted: Named, encoded: str, *, is_admin: bool) -> Registered:
+    """A new account with this encoded password. Raises Refused: `email_taken`, `username_taken`."""
+    require_free(tx, wanted.email_key, wanted.username_key)
+    user_id = users.insert(tx, **wanted._asdict(), password=encoded, is_admin=is_admin)
+    return {"id": user_id, "email": wanted.email, "username": wanted.username}
 
 
 def require_free(snapshot: Snapshot, email_key: str, username_key: str, besides: int = 0) -> None:

@@ -45,10 +45,10 @@ def create(
         dialog_key = "{}:{}".format(*sorted((actor.user_id, others[0])))
     if len(others) + 1 > rules.group_members:
         raise invalid("members", f"a group has at most {rules.group_members} members (limits.group_members)")
-    require_users(tx, command.members, others)
     existing = conversations.dialog_between(tx, dialog_key) if dialog_key else None
     if existing is not None:
         return get(tx, rules, actor, existing), False
+    require_users(tx, command.members, others)
     everyone = [actor.user_id, *others]
     conversation_id = conversations.insert(
         tx,

@@ -51,6 +51,11 @@ def remove(tx: Transaction, actor: Actor, conversation_id: int, user_id: int) ->
         raise Refused("forbidden", "Only owners may do this.")
     if conversations.place(tx, conversation_id, user_id) is None:
         raise not_found()
+    take_out(tx, conversation_id, user_id)
+
+
+def take_out(tx: Transaction, conversation_id: int, user_id: int) -> None:
+    """Remove who is a member of a group. Has it no owner then, the longest-standing member becomes one."""
     members.delete(tx, conversation_id, user_id, tx.last_event_id + 1)
     heir = None if members.owners(tx, conversation_id) else members.longest_standing(tx, conversation_id)
     if heir is not None:

@@ -34,7 +34,10 @@ async def update(
     email = None if command.email is None else names.email(command.email)
     checked = None
     old, audience = await store.read(
-        acting(actor, lambda snapshot: (_row(snapshot, actor), _audience(snapshot, rules, actor.user_id)))
+        acting(
+            actor,
+            lambda snapshot: (_row(snapshot, actor), _audience(snapshot, rules.live_members, actor.user_id)),
+        )
     )
     if username not in (None, old.username):
         rules.rates.change(actor.user_id, sum(audience.values()))
@@ -67,25 +70,26 @@ def _change(tx: Transaction, rules: Rules, old: StoredUser, new: StoredUser) -> 
         email_key=email_key,
     )
     if new.username != old.username:
-        _tell(tx, rules, new)
+        tell_renamed(tx, rules.live_members, new)
 
 
-def _tell(tx: Transaction, rules: Rules, user: StoredUser) -> None:
+def tell_renamed(tx: Transaction, live_members: int, user: StoredUser) -> None:
+    """Log that a user has another name, and tell its contacts; none are made by what has more than `live_members`."""
     tx.tell(
         UserUpdated(
             event_id=users.log_change(tx, user.id),
             user_id=user.id,
             username=user.username,
             last_seen_at=None if user.last_seen_at is None else rfc3339(user.last_seen_at),
-            conversations=tuple(_audience(tx, rules, user.id)),
+            conversations=tuple(_audience(tx, live_members, user.id)),
         )
     )
 
 
-def _audience(snapshot: Snapshot, rules: Rules, user_id: int) -> dict[int, int]:
+def _audience(snapshot: Snapshot, live_members: int, user_id: int) -> dict[int, int]:
     """The conversations that make contacts, and how many members each has."""
     sizes = conversations.sizes(snapshot, user_id)
-    return {number: members for number, members in sizes if members <= rules.live_members}
+    return {number: members for number, members in sizes if members <= live_members}
 
 
 def _row(snapshot: Snapshot, actor: Actor) -> StoredUser:

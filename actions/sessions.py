@@ -8,7 +8,7 @@ from actions.actor import Actor
 from actions.rules import Rules
 from actions.tokens import Claims
 from protocol.commands import Refresh
-from protocol.entities import Refreshed, Session
+from protocol.entities import AccountSession, Refreshed, Session
 from protocol.errors import Refused, not_found
 from protocol.events import SessionEnded, SocketAdmitted
 from protocol.times import rfc3339
@@ -72,31 +72,48 @@ def logout(tx: Transaction, actor: Actor) -> None:
 def listed(snapshot: Snapshot, actor: Actor) -> list[Session]:
     """The actor's sessions, newest first."""
     return [
+        {**session, "current": session["id"] == actor.session_id}
+        for session in of_user(snapshot, actor.user_id)
+    ]
+
+
+def of_user(snapshot: Snapshot, user_id: int) -> list[AccountSession]:
+    """A user's sessions, newest first."""
+    return [
         {
             "id": session.id,
             "created_at": rfc3339(session.created_at),
             "last_used_at": rfc3339(session.last_used_at),
             "address": session.address,
             "user_agent": session.user_agent,
-            "current": session.id == actor.session_id,
         }
-        for session in sessions.of_user(snapshot, actor.user_id)
+        for session in sessions.of_user(snapshot, user_id)
     ]
 
 
 def end(tx: Transaction, actor: Actor, session_id: int) -> None:
     """End one of the actor's sessions. Raises Refused `not_found` for any other."""
+    end_one(tx, actor.user_id, session_id)
+
+
+def end_one(tx: Transaction, user_id: int, session_id: int) -> None:
+    """End one of a user's sessions. Raises Refused `not_found` for any other."""
     session = sessions.by_id(tx, session_id)
-    if session is None or session.user_id != actor.user_id:
+    if session is None or session.user_id != user_id:
         raise not_found()
-    _end(tx, session_id, actor.user_id)
+    _end(tx, session_id, user_id)
 
 
 def end_others(tx: Transaction, actor: Actor) -> None:
     """End all of the actor's sessions but its own."""
-    for session in sessions.of_user(tx, actor.user_id):
-        if session.id != actor.session_id:
-            _end(tx, session.id, actor.user_id)
+    end_all(tx, actor.user_id, besides=actor.session_id)
+
+
+def end_all(tx: Transaction, user_id: int, *, besides: int = 0) -> None:
+    """End all of a user's sessions, but for one that is named."""
+    for session_id in sessions.ids_of_user(tx, user_id):
+        if session_id != besides:
+            _end(tx, session_id, user_id)
 
 
 def end_expired(tx: Transaction) -> int:

@@ -215,6 +215,14 @@ class InvitePage(Command):
     before: Id | None = None
 
 
+class UserPage(Command):
+    """The query of `GET /admin/users`: all, or those whose username or email begins with `query`."""
+
+    query: Annotated[str, Field(max_length=320), NoNul] = ""
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    before: Id | None = None
+
+
 class UserLookup(Command):
     """The query of `GET /users?ids=`."""
 

@@ -132,7 +132,7 @@ class Ticket(TypedDict):
     expires_in: Count
 
 
-class Session(TypedDict):
+class AccountSession(TypedDict):
     """A login that lasts until its refresh token does (docs/protocol.md section 1)."""
 
     id: Id
@@ -140,7 +140,44 @@ class Session(TypedDict):
     last_used_at: Time
     address: str
     user_agent: str
+
+
+class Session(AccountSession):
+    """A login as its own user sees it. `current`: the one that asks."""
+
     current: bool
+
+
+class Account(TypedDict):
+    """An account as admins see it (docs/protocol.md section 1)."""
+
+    id: Id
+    username: str
+    email: str
+    is_admin: bool
+    disabled_at: Time | None
+    created_at: Time
+    last_seen_at: Time | None
+    sessions: Count
+
+
+class Totals(TypedDict):
+    """How much the server holds (docs/protocol.md section 1). Sizes in bytes."""
+
+    users: Count
+    disabled: Count
+    admins: Count
+    sessions: Count
+    dialogs: Count
+    groups: Count
+    messages: Count
+    attachments: Count
+    attachment_bytes: Count
+    database_bytes: Count
+    last_event_id: Cursor
+    log: str
+    oldest_message_at: Time | None
+    newest_message_at: Time | None
 
 
 class Attachment(TypedDict):

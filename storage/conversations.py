@@ -122,6 +122,16 @@ def sizes(snapshot: Snapshot, user_id: int) -> tuple[tuple[int, int], ...]:
     )
 
 
+def groups_of(snapshot: Snapshot, user_id: int) -> list[int]:
+    """The groups that a user is in, oldest first."""
+    rows = snapshot.rows(
+        "SELECT c.id FROM members m JOIN conversations c ON c.id = m.conversation_id"
+        " WHERE m.user_id = ? AND c.type = 'group' ORDER BY c.id",
+        user_id,
+    )
+    return [conversation_id for (conversation_id,) in rows]
+
+
 def unread_count(snapshot: Snapshot, conversation_id: int, user_id: int, read_id: int) -> int:
     """How many messages of others stand after the cursor, counted up to `UNREAD_CAP`.
 

@@ -66,6 +66,11 @@ def delete(tx: Transaction, conversation_id: int, user_id: int, event_id: int) -
     _count(tx, conversation_id, -1)
 
 
+def forget_departures(tx: Transaction, user_id: int) -> None:
+    """Nobody will come back and ask what it has left."""
+    tx.execute("DELETE FROM departures WHERE user_id = ?", user_id)
+
+
 def set_role(tx: Transaction, conversation_id: int, user_id: int, role: Role) -> None:
     """Make a member owner, or an owner member."""
     tx.execute(

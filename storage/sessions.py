@@ -68,6 +68,12 @@ def of_user(snapshot: Snapshot, user_id: int) -> list[StoredSession]:
     return [StoredSession(*row) for row in rows]
 
 
+def ids_of_user(snapshot: Snapshot, user_id: int) -> list[int]:
+    """All of a user's sessions, newest first; those that have expired and stand here still among them."""
+    rows = snapshot.rows("SELECT id FROM sessions WHERE user_id = ? ORDER BY id DESC", user_id)
+    return [session_id for (session_id,) in rows]
+
+
 def touch(tx: Transaction, session_id: int) -> None:
     """The session was used now."""
     tx.execute("UPDATE sessions SET last_used_at = ? WHERE id = ?", tx.now, session_id)

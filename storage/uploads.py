@@ -240,6 +240,13 @@ def remove_stale(tx: Transaction, before: int, limit: int) -> list[str | None]:
     return [key for _, key in rows]
 
 
+def remove_unsent(tx: Transaction, uploader_id: int) -> list[str]:
+    """Remove what of a user's waits to be sent; the keys of what the local store has of it."""
+    rows = tx.rows("SELECT key FROM attachments WHERE uploader_id = ? AND message_id IS NULL", uploader_id)
+    tx.execute("DELETE FROM attachments WHERE uploader_id = ? AND message_id IS NULL", uploader_id)
+    return [key for (key,) in rows if key is not None]
+
+
 def _unavailable(attachment_id: int) -> Refused:
     return Refused(
         "attachment_unavailable", f"Attachment {attachment_id} is not uploaded, not yours, or already sent."

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from storage.transaction import Snapshot, Transaction
 
+LAST = "\U0010ffff"
+"""No name goes on with it: what begins like a name is before the name and this."""
+
 
 class StoredUser(NamedTuple):
     """A user's row without its password. Times in milliseconds since the epoch."""
@@ -14,9 +17,11 @@ class StoredUser(NamedTuple):
     is_admin: int
     created_at: int
     last_seen_at: int | None
+    disabled_at: int | None
+    deleted_at: int | None
 
 
-_COLUMNS = "id, username, email, is_admin, created_at, last_seen_at"
+COLUMNS = "id, username, email, is_admin, created_at, last_seen_at, disabled_at, deleted_at"
 
 
 def insert(
@@ -55,15 +60,21 @@ def has_username(snapshot: Snapshot, key: str, besides: int = 0) -> bool:
 
 
 def by_id(snapshot: Snapshot, user_id: int) -> StoredUser | None:
-    """The user with this id."""
-    row = snapshot.row(f"SELECT {_COLUMNS} FROM users WHERE id = ?", user_id)
+    """The user with this id; one that was deleted too, without its name."""
+    row = snapshot.row(f"SELECT {COLUMNS} FROM users WHERE id = ?", user_id)
     return StoredUser(*row) if row else None
 
 
 def credentials(snapshot: Snapshot, email_key: str) -> tuple[int, str] | None:
     """The id and the encoded password of the account with this email."""
-    row = snapshot.row("SELECT id, password FROM users WHERE email_key = ?", email_key)
+    row = snapshot.row("SELECT id, password FROM users WHERE email_key = ? AND deleted_at IS NULL", email_key)
     return (row[0], row[1]) if row else None
+
+
+def is_disabled(snapshot: Snapshot, user_id: int) -> bool:
+    """Whether an admin has disabled the account."""
+    row = snapshot.row("SELECT 1 FROM users WHERE id = ? AND disabled_at IS NOT NULL", user_id)
+    return row is not None
 
 
 def update(
@@ -97,22 +108,24 @@ def set_password(tx: Transaction, user_id: int, encoded: str) -> None:
 def starting_with(snapshot: Snapshot, prefix: str, limit: int) -> list[StoredUser]:
     """Users whose username's key starts with `prefix`, in its order."""
     rows = snapshot.rows(
-        f"SELECT {_COLUMNS} FROM users WHERE username_key >= ? AND username_key < ? ORDER BY username_key LIMIT ?",
+        f"SELECT {COLUMNS} FROM users WHERE username_key >= ? AND username_key < ? AND deleted_at IS NULL"
+        " ORDER BY username_key LIMIT ?",
         prefix,
-        prefix + "\U0010ffff",
+        prefix + LAST,
         limit,
     )
     return [StoredUser(*row) for row in rows]
 
 
 def missing(snapshot: Snapshot, ids: list[int]) -> list[int]:
-    """Those of `ids` that are no users."""
-    return [user_id for user_id in ids if snapshot.row("SELECT 1 FROM users WHERE id = ?", user_id) is None]
+    """Those of `ids` that are no users, or no more."""
+    sql = "SELECT 1 FROM users WHERE id = ? AND deleted_at IS NULL"
+    return [user_id for user_id in ids if snapshot.row(sql, user_id) is None]
 
 
 def set_last_seen(tx: Transaction, user_id: int, at: int) -> None:
-    """The user was here until `at`."""
-    tx.execute("UPDATE users SET last_seen_at = ? WHERE id = ?", at, user_id)
+    """The user was here until `at`; of who was deleted meanwhile it is not kept."""
+    tx.execute("UPDATE users SET last_seen_at = ? WHERE id = ? AND deleted_at IS NULL", at, user_id)
 
 
 def are_contacts(snapshot: Snapshot, user_id: int, other_id: int, live_members: int) -> bool:

@@ -27,6 +27,7 @@ RELEASED = {
     "0002_accounts.sql": "366276193cd1175519db3022c8255686092ab2ce7c3287712d041707408c2812",
     "0003_attachments_on_s3.sql": "ace1a39e2655cddc2d6354e19f2b5af69f4c4e68d62f3dd51db440d8467fb41f",
     "0004_resuming.sql": "6431649dd85c767a826f0a19a48c26df02a5d4052c2fa5cc5d62fee75bc5e5d3",
+    "0005_administration.sql": "2293a5b1f6dbdfabf2fe9800b55d474529d652bf8bb20ec1eb0e4ec5aeb4b49e",
 }
 """The SHA-256 of every migration that was released. A line is added with each new one; none ever changes."""
 
