@@ -1,19 +1,25 @@
 """What admins do with accounts: over REST, on the command line, and without a server on its data folder.
 
-None of it asks who does it; `invites.administering` does that, for REST (docs/protocol.md section 1).
+Functions of a transaction or a snapshot don't ask who does it; those at the end do, for REST (docs/protocol.md section
+1): there an admin acts, and one always stays.
 """
 
 from actions import sessions
-from actions.accounts import make, named
+from actions.accounts import make, named, require_free
+from actions.actor import Actor
+from actions.invites import administering
 from actions.members import take_out
+from actions.passwords import Passwords
 from actions.profile import tell_renamed
+from actions.rules import Rules
 from protocol import names
-from protocol.commands import UserPage
+from protocol.commands import CreateUser, UpdateUser, UserPage
 from protocol.entities import Account, AccountSession, Registered, Totals
-from protocol.errors import not_found
+from protocol.errors import Refused, not_found
 from protocol.ids import parse_id
 from protocol.times import rfc3339
-from storage import Snapshot, Transaction, accounts, conversations, members, totals, uploads, users
+from storage import Snapshot, Store, Transaction, accounts, conversations, members, totals, uploads, users
+from storage.attachments.local import LocalFiles
 from storage.users import StoredUser
 
 ERASED = "deleted:{}"
@@ -148,6 +154,68 @@ def stats(snapshot: Snapshot) -> Totals:
         "oldest_message_at": _time(found.oldest_message_at),
         "newest_message_at": _time(found.newest_message_at),
     }
+
+
+async def create(store: Store, passwords: Passwords, actor: Actor, command: CreateUser) -> Account:
+    """A new account, made by an admin. Raises what `add` does, and Refused `not_found` or `unavailable`."""
+    wanted = named(command.username, command.email)
+
+    def check(snapshot: Snapshot) -> None:
+        require_free(snapshot, wanted.email_key, wanted.username_key)
+
+    # First without the hash, which is dear.
+    await store.read(administering(actor, check))
+    encoded = await passwords.hash(command.password)
+
+    def unit(tx: Transaction) -> Account:
+        made = make(tx, wanted, encoded, is_admin=bool(command.is_admin))
+        return get(tx, made["id"])
+
+    return await store.write(administering(actor, unit))
+
+
+async def update(
+    store: Store, passwords: Passwords, actor: Actor, user_id: int, command: UpdateUser
+) -> Account:
+    """Reset the password, disable or enable the account, make it an admin's or not: all at once, or nothing.
+
+    Raises Refused: `not_found`, `last_admin`, `unavailable`.
+    """
+    await store.read(administering(actor, lambda snapshot: _require(snapshot, user_id)))
+    encoded = None if command.password is None else await passwords.hash(command.password)
+
+    def unit(tx: Transaction) -> Account:
+        if command.disabled or command.is_admin is False:
+            _require_other_admin(tx, user_id)
+        if encoded is not None:
+            reset_password(tx, user_id, encoded)
+        if command.disabled is not None:
+            (disable if command.disabled else enable)(tx, user_id)
+        if command.is_admin is not None:
+            set_admin(tx, user_id, command.is_admin)
+        return get(tx, user_id)
+
+    return await store.write(administering(actor, unit))
+
+
+async def remove(store: Store, rules: Rules, files: LocalFiles, actor: Actor, user_id: int) -> None:
+    """Delete an account, and its files that were never sent.
+
+    Raises Refused: `not_found`, `last_admin`, `unavailable`.
+    """
+
+    def unit(tx: Transaction) -> list[str]:
+        _require_other_admin(tx, user_id)
+        return delete(tx, user_id, live_members=rules.live_members)
+
+    for key in await store.write(administering(actor, unit)):
+        await files.delete(key)
+
+
+def _require_other_admin(snapshot: Snapshot, user_id: int) -> None:
+    """Raise Refused `last_admin` where nobody else could administer the server."""
+    if not accounts.has_other_admin(snapshot, user_id):
+        raise Refused("last_admin", "You are the only admin who can log in: make another user admin first.")
 
 
 def _require(snapshot: Snapshot, user_id: int) -> StoredUser:

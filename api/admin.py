@@ -1,10 +1,10 @@
-"""What admins do (docs/protocol.md section 1). To everybody else there is nothing under `/admin`."""
+"""Invitations, and who is an admin (docs/protocol.md section 1). To others there is nothing under `/admin`."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from actions import invites
+from actions import audit, invites
 from actions.actor import Actor
 from actions.invites import administering
 from actions.tokens import unauthorized
@@ -18,7 +18,7 @@ from protocol.errors import Refused, not_found
 
 
 def routes() -> list[Route]:
-    """What is under `/admin`."""
+    """What is under `/admin/invites`."""
     return [
         resource("/admin/invites", GET=listed, POST=create),
         resource("/admin/invites/{id}", DELETE=revoke),
@@ -28,7 +28,9 @@ def routes() -> list[Route]:
 async def create(request: Request) -> Response:
     """201: a new invitation, with its code."""
     parts, actor = await admin(request)
-    return created(await invites.create(parts.store, actor, await paid_body(request, actor, CreateInvite)))
+    made = await invites.create(parts.store, actor, await paid_body(request, actor, CreateInvite))
+    audit.record("invite_created", invite_id=made["id"], by=actor.user_id)
+    return created(made)
 
 
 async def listed(request: Request) -> Response:
@@ -45,6 +47,7 @@ async def revoke(request: Request) -> Response:
     parts, actor = await admin(request)
     invite_id = path_id(request)
     await parts.store.write(administering(actor, lambda tx: invites.revoke(tx, invite_id)))
+    audit.record("invite_revoked", invite_id=invite_id, by=actor.user_id)
     return no_content()
 
 

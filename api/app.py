@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import admin, auth, conversations, documents, files, health, messages, server, users
+from api import admin, administration, auth, conversations, documents, files, health, messages, server, users
 from api.health import Readiness
 from api.problems import HANDLERS
 from api.security import SecurityHeaders
@@ -28,7 +28,7 @@ def build(services: Services, state: Mapping[str, Any] | None = None) -> Starlet
             **(state or {}),
         }
 
-    rooms = (auth, users, conversations, messages, files, admin, server, documents, health)
+    rooms = (auth, users, conversations, messages, files, admin, administration, server, documents, health)
     app = Starlette(
         routes=[route for room in rooms for route in room.routes()],
         middleware=[Middleware(SecurityHeaders), *_cors(services.origins)],

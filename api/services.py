@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Services:
     """The parts of the server that requests need.
 
-    `presence` says whether a user is online: a port, so that this room need not know the hub. `public_url` is
+    `presence` says whether a user is online, `connected` how many sockets are open and how many users online: ports,
+    so that this room need not know the hub. `public_url` is
     empty where none is set. `about` is what the server tells of itself. `body_bytes` caps JSON bodies;
     `attachments.max_bytes` caps uploads. `s3` is None where none is configured.
     """
@@ -28,6 +29,7 @@ class Services:
     rules: Rules
     passwords: Passwords
     presence: Callable[[int], bool]
+    connected: Callable[[], tuple[int, int]]
     body_bytes: int
     about: ServerInfo
     public_url: str

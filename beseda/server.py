@@ -96,6 +96,7 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
             rules=rules,
             passwords=passwords,
             presence=hub.online,
+            connected=hub.connected,
             body_bytes=config.limits.body_bytes,
             about=about(config),
             public_url=config.server.public_url,

@@ -81,6 +81,10 @@ class Hub:
         """Whether the user is online: has a socket, or had one a few seconds ago."""
         return user_id in self._registry.peers
 
+    def connected(self) -> tuple[int, int]:
+        """How many sockets are open, and how many users are online."""
+        return len(self._wheel), len(self._registry.peers)
+
     def publish(self, facts: Sequence[Fact]) -> None:
         """Tell what a commit brought, in its order; to each socket in one write."""
         self._publisher.tell(facts)

@@ -101,6 +101,23 @@ class CreateInvite(Command):
     expires_in: Annotated[int, Field(ge=1, le=3650 * 86_400)] | None = None
 
 
+class CreateUser(Command):
+    """`POST /admin/users`. The rules are those of a registration."""
+
+    email: Email
+    username: Username
+    password: NewPassword
+    is_admin: bool | None = None
+
+
+class UpdateUser(Command):
+    """`PATCH /admin/users/{id}`. What is missing, or null, stays as it is."""
+
+    password: NewPassword | None = None
+    disabled: bool | None = None
+    is_admin: bool | None = None
+
+
 class CreateConversation(Command):
     """`POST /chats`. The creator is a member, listed or not."""
 

@@ -24,6 +24,7 @@ Feature = Literal[
     "profile_change",
     "tickets",
     "invites",
+    "administration",
     "user_search",
     "user_lookup",
     "conversations",
@@ -178,6 +179,13 @@ class Totals(TypedDict):
     log: str
     oldest_message_at: Time | None
     newest_message_at: Time | None
+
+
+class Stats(Totals):
+    """The same, and who is connected at the moment."""
+
+    connections: Count
+    online: Count
 
 
 class Attachment(TypedDict):

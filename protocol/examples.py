@@ -40,6 +40,13 @@ _CONVERSATION = {
 }
 _RECEIPT = {"message_id": 514, "conversation_id": 7, "user_id": 2}
 _INVITE = {"id": 5, "uses_left": 1, "expires_at": None, "created_at": _AT, "created_by": 1}
+_SESSION = {
+    "id": 3,
+    "created_at": _AT,
+    "last_used_at": _AT,
+    "address": "203.0.113.7",
+    "user_agent": "Mozilla/5.0",
+}
 _LOGIN = {"email": "ann@example.org", "password": "correct horse"}
 
 EXAMPLES: Final[dict[Any, Any]] = {
@@ -51,6 +58,14 @@ EXAMPLES: Final[dict[Any, Any]] = {
     commands.UpdateProfile: {"username": "anna"},
     commands.CreateInvite: {"uses": 1, "expires_in": 604_800},
     commands.InvitePage: {"limit": 50, "before": 5},
+    commands.CreateUser: {
+        "email": "cleo@example.org",
+        "username": "cleo",
+        "password": "correct horse",
+        "is_admin": False,
+    },
+    commands.UpdateUser: {"disabled": True},
+    commands.UserPage: {"query": "bo", "limit": 50, "before": 7},
     commands.UserLookup: {"ids": [1, 2]},
     commands.UserSearch: {"query": "bo", "limit": 20},
     commands.CreateConversation: {"type": "dialog", "title": None, "members": [2]},
@@ -95,13 +110,35 @@ EXAMPLES: Final[dict[Any, Any]] = {
         },
         "features": ["rotation", "tickets"],
     },
-    entities.Session: {
-        "id": 3,
+    entities.Session: {**_SESSION, "current": True},
+    entities.AccountSession: _SESSION,
+    entities.Account: {
+        "id": 2,
+        "username": "bob",
+        "email": "bob@example.org",
+        "is_admin": False,
+        "disabled_at": None,
         "created_at": _AT,
-        "last_used_at": _AT,
-        "address": "203.0.113.7",
-        "user_agent": "Mozilla/5.0",
-        "current": True,
+        "last_seen_at": _AT,
+        "sessions": 2,
+    },
+    entities.Stats: {
+        "users": 12,
+        "disabled": 1,
+        "admins": 1,
+        "sessions": 19,
+        "dialogs": 21,
+        "groups": 4,
+        "messages": 48_213,
+        "attachments": 310,
+        "attachment_bytes": 91_226_112,
+        "database_bytes": 14_680_064,
+        "last_event_id": 48_391,
+        "log": "k3v9",
+        "oldest_message_at": _AT,
+        "newest_message_at": _AT,
+        "connections": 9,
+        "online": 7,
     },
     entities.User: _BOB,
     entities.OwnUser: _ANN,

@@ -140,6 +140,15 @@ REQUESTS = [
     Row("GET /admin/invites", ADMINS(200)),
     Row("POST /admin/invites", ADMINS(201), body={}),
     Row("DELETE /admin/invites/{id}", ADMINS(204), {"id": "@invite"}),
+    Row("GET /admin/users", ADMINS(200)),
+    Row("POST /admin/users", ADMINS(422), body={}),
+    Row("GET /admin/users/{id}", ADMINS(200), {"id": "@leaver"}),
+    Row("PATCH /admin/users/{id}", ADMINS(200), {"id": "@leaver"}, {"disabled": False}),
+    Row("GET /admin/users/{id}/sessions", ADMINS(200), {"id": "@leaver"}),
+    Row("DELETE /admin/users/{id}/sessions/{session_id}", ADMINS(204), {"id": "@leaver", "session_id": "@left"}),
+    Row("DELETE /admin/users/{id}/sessions", ADMINS(204), {"id": "@leaver"}),
+    Row("DELETE /admin/users/{id}", ADMINS(204), {"id": "@leaver"}),
+    Row("GET /admin/stats", ADMINS(200)),
 ]
 
 FRAME_OUTSIDERS = "401 not_found not_found not_found {0} {0}".format
@@ -177,6 +186,8 @@ class Things(NamedTuple):
     waiting: int
     session: int
     invite: int
+    leaver: int
+    left: int
     nothing: int
     get_signature: str
     put_signature: str
@@ -218,6 +229,8 @@ async def world(server: ServerProcess) -> AsyncIterator[World]:
         put = succeeded(
             await rest.post("/attachments/presign", {"filename": "b", "content_type": "a/b"}, owner)
         )
+        leaver = await rest.register("leaver")
+        (left,) = (await rest.get("/auth/sessions", leaver)).json()
         ended = await rest.login(owner)
         assert (await rest.post("/auth/logout", None, ended)).status_code == 204
         yield World(
@@ -239,6 +252,8 @@ async def world(server: ServerProcess) -> AsyncIterator[World]:
                 waiting=waiting["id"],
                 session=session["id"],
                 invite=invite["id"],
+                leaver=leaver.id,
+                left=left["id"],
                 nothing=NEVER - 1,
                 get_signature=urlsplit(await fresh_url(rest, owner, sent)).query,
                 put_signature=urlsplit(put["url"]).query,
