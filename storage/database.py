@@ -34,6 +34,10 @@ class Unusable(Exception):
     """The data folder or the database cannot be used; says which file, and why."""
 
 
+class Held(Unusable):
+    """The data folder is another process's at the moment."""
+
+
 def migrations() -> list[str]:
     """All migrations, oldest first. Append-only: one that was released never changes."""
     folder = resources.files("storage") / "migrations"
@@ -42,18 +46,25 @@ def migrations() -> list[str]:
 
 
 def lock(folder: Path) -> IO[bytes]:
-    """Hold the data folder: no second server may serve from it. Raises Unusable. Closing the file lets go."""
+    """Hold the data folder: no second server may serve from it. Closing the file lets go.
+
+    Raises Unusable; Held where another process has it.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Whoever may open it can hold it, and keep us from serving.
         handle = open(folder / "lock", "ab", opener=_private)  # noqa: SIM115 - held as long as the server runs
+        if os.geteuid() == 0:
+            # Root may have come first; whose folder it is must be able to open it, too.
+            owner = folder.stat()
+            os.fchown(handle.fileno(), owner.st_uid, owner.st_gid)
     except OSError as error:
         raise Unusable(f"{folder}: the data folder cannot be used: {error.strerror}.") from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise Unusable(f"{folder}: another beseda serves from this folder.") from None
+        raise Held(f"{folder}: another beseda serves from this folder.") from None
     return handle
 
 
@@ -131,12 +142,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 def check(db: sqlite3.Connection, path: Path) -> None:
     """Refuse what is not ours, not whole, or of a later version. Raises Unusable."""
     try:
-        application_id: int = db.execute("PRAGMA application_id").fetchone()[0]
-        version: int = db.execute("PRAGMA user_version").fetchone()[0]
-        if application_id != APPLICATION_ID:
-            raise Unusable(f"{path}: this is no database of Beseda's.")
-        if version > len(migrations()):
-            raise Unusable(f"{path}: the database is of a later version of Beseda (schema {version}).")
+        schema_version(db, path)
         pages: int = db.execute("PRAGMA page_count").fetchone()[0]
         size: int = pages * db.execute("PRAGMA page_size").fetchone()[0]
         on_disk = path.stat().st_size
@@ -153,6 +159,17 @@ def check(db: sqlite3.Connection, path: Path) -> None:
             raise Unusable(f"{path}: the database is damaged: its log has no name. Restore it from a backup.")
     except sqlite3.Error as error:
         raise Unusable(f"{path}: the database cannot be read: {error}.") from None
+
+
+def schema_version(db: sqlite3.Connection, path: Path) -> int:
+    """How many migrations the database has had. Raises Unusable where it is not ours, or of a later version."""
+    application_id: int = db.execute("PRAGMA application_id").fetchone()[0]
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if application_id != APPLICATION_ID:
+        raise Unusable(f"{path}: this is no database of Beseda's.")
+    if version > len(migrations()):
+        raise Unusable(f"{path}: the database is of a later version of Beseda (schema {version}).")
+    return version
 
 
 def migrate(db: sqlite3.Connection) -> None:
