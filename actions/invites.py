@@ -40,22 +40,28 @@ def administering(actor: Actor, action: Callable[[S], T]) -> Callable[[S], T]:
 
 async def create(store: Store, actor: Actor, command: CreateInvite) -> NewInvite:
     """A new invitation, with the code that nobody is told again. Raises Refused `not_found`, `unavailable`."""
-    code = secrets.token_urlsafe(16)
+    code = new_code()
+    return await store.write(administering(actor, lambda tx: make(tx, command, code, actor.user_id)))
 
-    def unit(tx: Transaction) -> NewInvite:
-        seconds = command.expires_in
-        invite_id = invites.insert(
-            tx,
-            code_hash=_hash(code),
-            uses=command.uses or 1,
-            created_by=actor.user_id,
-            expires_at=None if seconds is None else tx.now + seconds * 1000,
-        )
-        made = invites.by_id(tx, invite_id)
-        assert made is not None
-        return {**_invite(made), "code": code}
 
-    return await store.write(administering(actor, unit))
+def new_code() -> str:
+    """A code that nobody can guess."""
+    return secrets.token_urlsafe(16)
+
+
+def make(tx: Transaction, command: CreateInvite, code: str, created_by: int) -> NewInvite:
+    """A new invitation with this code, in the name of an admin."""
+    seconds = command.expires_in
+    invite_id = invites.insert(
+        tx,
+        code_hash=_hash(code),
+        uses=command.uses or 1,
+        created_by=created_by,
+        expires_at=None if seconds is None else tx.now + seconds * 1000,
+    )
+    made = invites.by_id(tx, invite_id)
+    assert made is not None
+    return {**_invite(made), "code": code}
 
 
 def listed(snapshot: Snapshot, page: InvitePage) -> list[Invite]:

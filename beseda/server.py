@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -25,9 +26,11 @@ from actions.rules import Rules
 from actions.tickets import Tickets
 from actions.tokens import Tokens
 from api.services import Services
-from beseda import frozen, keys, log
+from beseda import frozen, keys, log, version
 from beseda.about import about
 from beseda.chores import doing_chores
+from beseda.control.commands import Desk
+from beseda.control.serving import Control
 from beseda.greeting import greeting
 from beseda.http import HttpProtocol, protocol_class
 from beseda.listening import CannotListen, bind, cannot_listen
@@ -36,6 +39,7 @@ from beseda.remote import open_remote
 from beseda.settings import Config
 from hub import Connection, Hub
 from hub import Settings as HubSettings
+from protocol.times import rfc3339
 from storage import Settings as StorageSettings
 from storage import Unusable, database, open_store, users
 from storage.attachments.local import LocalFiles
@@ -108,13 +112,18 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
         )
         parts.callback(passwords.close)
         await parts.enter_async_context(doing_chores(store, files, limits, s3))
-        yield Server(config, services, hub)
+        control = Control(
+            Desk(store, files, config.limits.live_members), partial(_live, hub, time.monotonic(), clock())
+        )
+        parts.push_async_callback(control.close)
+        await control.open()
+        yield Server(config, services, hub, control)
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, which drains before it stops."""
 
-    def __init__(self, config: Config, services: Services, hub: Hub) -> None:
+    def __init__(self, config: Config, services: Services, hub: Hub, control: Control) -> None:
         super().__init__(
             uvicorn.Config(
                 api.build(services, {"hub": hub}),
@@ -134,6 +143,7 @@ class Server(uvicorn.Server):
         self._settings = config
         self._store = services.store
         self._hub = hub
+        self._control = control
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and say so. Raises CannotListen."""
@@ -176,7 +186,7 @@ class Server(uvicorn.Server):
         for connection in self._http_connections():
             connection.shutdown()
         # Nobody on a socket waits for someone else's slow request.
-        await asyncio.gather(self._finish_requests(), self._dismiss_sockets())
+        await asyncio.gather(self._finish_requests(), self._dismiss_sockets(), self._control.close())
         for connection in self._http_connections():
             connection.transport.abort()
         await super().shutdown(sockets)
@@ -254,6 +264,18 @@ def _attachment_rules(config: Config) -> AttachmentRules:
         min_free_bytes=attachments.min_free_bytes,
         on_s3=attachments.store == "s3",
     )
+
+
+def _live(hub: Hub, since: float, started_at: int) -> dict[str, str | int]:
+    """What `beseda stats` tells of a server that runs. `since` is monotonic, in seconds."""
+    connections, online = hub.connected()
+    return {
+        "version": version(),
+        "started_at": rfc3339(started_at),
+        "uptime_seconds": int(time.monotonic() - since),
+        "connections": connections,
+        "online": online,
+    }
 
 
 def _hub_settings(config: Config) -> HubSettings:

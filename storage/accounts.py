@@ -61,6 +61,12 @@ def has_other_admin(snapshot: Snapshot, user_id: int) -> bool:
     return row is not None
 
 
+def first_admin(snapshot: Snapshot) -> int | None:
+    """The admin of longest standing who can log in."""
+    row = snapshot.row("SELECT id FROM users WHERE is_admin = 1 AND disabled_at IS NULL ORDER BY id LIMIT 1")
+    return row[0] if row else None
+
+
 def set_disabled(tx: Transaction, user_id: int, at: int | None) -> None:
     """Nobody logs in to it since then; None: who knows the password does."""
     tx.execute("UPDATE users SET disabled_at = ? WHERE id = ?", at, user_id)
