@@ -1,5 +1,6 @@
 """The command line. What a command needs is imported by that command: `--help` answers at once."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -7,8 +8,12 @@ import typer
 
 from beseda import frozen
 from beseda.cli.chat import chat
+from beseda.cli.invite import invite
 from beseda.cli.serve import serve
+from beseda.cli.session import session
+from beseda.cli.stats import stats
 from beseda.cli.telling import FAILURE, fail
+from beseda.cli.user import user
 
 app = typer.Typer(
     name="beseda",
@@ -26,9 +31,14 @@ def main() -> None:
         frozen.enter()
     try:
         code = app(prog_name="beseda", standalone_mode=False) or 0
+        sys.stdout.flush()
     except typer.TyperException as error:
         code = fail(error.format_message(), error.exit_code)
     except typer.Abort:
+        code = FAILURE
+    except BrokenPipeError:
+        # Whoever read us, `head` for one, has seen enough. Python would write the rest once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILURE
     sys.exit(code)
 
@@ -60,3 +70,7 @@ def root(
 
 app.command()(serve)
 app.command()(chat)
+app.add_typer(user, name="user")
+app.add_typer(invite, name="invite")
+app.add_typer(session, name="session")
+app.command()(stats)

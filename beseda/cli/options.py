@@ -1,4 +1,4 @@
-"""Options that several commands have, and the settings that follow from them."""
+"""Options that several commands have, the settings that follow from them, and groups of commands."""
 
 import os
 from pathlib import Path
@@ -17,6 +17,8 @@ DataFolder = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="The folder with all data (./data).")
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, with the fields of the REST API.")]
+
 
 def settings(config: Path | None, data: Path | None, **more: object) -> "Config":
     """The settings of the server that the options name; `more` are other flags. Raises ConfigError."""
@@ -24,3 +26,15 @@ def settings(config: Path | None, data: Path | None, **more: object) -> "Config"
 
     given = {"server.data_dir": data, **more}
     return load(config, os.environ, {name: value for name, value in given.items() if value is not None})
+
+
+def group(text: str) -> typer.Typer:
+    """A command that has commands: alone it tells which."""
+    made = typer.Typer(rich_markup_mode=None)
+
+    @made.callback(invoke_without_command=True, help=text)
+    def show_help(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            print(context.get_help())
+
+    return made
