@@ -1,12 +1,19 @@
 """Opening the database: the lock on its folder, what is checked before a byte is trusted, and migrations."""
 
+import contextlib
 import fcntl
+import logging
 import os
 import secrets
 import sqlite3
+import time
 from importlib import resources
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple, cast
+
+from storage import snapshots
+
+logger = logging.getLogger(__name__)
 
 SQLITE_VERSION = sqlite3.sqlite_version
 
@@ -38,11 +45,23 @@ class Held(Unusable):
     """The data folder is another process's at the moment."""
 
 
+class Step(NamedTuple):
+    """A migration that has run: the schema after it, and how many seconds it took."""
+
+    schema: int
+    seconds: float
+
+
 def migrations() -> list[str]:
     """All migrations, oldest first. Append-only: one that was released never changes."""
     folder = resources.files("storage") / "migrations"
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(folder / name).read_text("utf-8") for name in names]
+    return [(folder / f"{name}.sql").read_text("utf-8") for name in migration_names()]
+
+
+def migration_names() -> list[str]:
+    """What they are called, in the same order."""
+    folder = resources.files("storage") / "migrations"
+    return sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".sql"))
 
 
 def lock(folder: Path) -> IO[bytes]:
@@ -74,6 +93,21 @@ def _private(path: str, flags: int) -> int:
 
 def connect(path: Path, synchronous: str) -> sqlite3.Connection:
     """The writer's connection: checked, migrated, and in WAL mode. Raises Unusable, naming the file."""
+    return _opened(path, synchronous)[0]
+
+
+def upgraded(path: Path) -> tuple[int, list[Step]]:
+    """Bring a database to this version's schema, as `connect` does; the schema that it had, and what was done.
+
+    Its folder is locked. Raises Unusable.
+    """
+    schema = schema_of(path)
+    db, steps = _opened(path, "full")
+    db.close()
+    return schema, steps
+
+
+def _opened(path: Path, synchronous: str) -> tuple[sqlite3.Connection, list[Step]]:
     try:
         if not path.exists():
             _create(path)
@@ -81,7 +115,7 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
             raise Unusable(
                 f"{path}: the file is empty. Restore it from a backup, or remove it to begin anew."
             )
-        db = _connect(path)
+        db = connect_alone(path)
         try:
             check(db, path)
             db.execute("PRAGMA journal_mode = WAL")
@@ -90,13 +124,15 @@ def connect(path: Path, synchronous: str) -> sqlite3.Connection:
             db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            migrate(db)
+            steps = _upgrade(db, path)
         except BaseException:
             db.close()
             raise
+    except snapshots.NoRoom as error:
+        raise Unusable(f"{path}: {error}.") from None
     except (sqlite3.Error, OSError) as error:
         raise Unusable(f"{path}: {error}.") from None
-    return db
+    return db, steps
 
 
 def _create(path: Path) -> None:
@@ -109,7 +145,7 @@ def _create(path: Path) -> None:
     unfinished.unlink(missing_ok=True)
     # Made by us, so that nobody else may read it from its first moment on.
     os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    db = _connect(unfinished)
+    db = connect_alone(unfinished)
     try:
         migrate(db)
     finally:
@@ -117,7 +153,8 @@ def _create(path: Path) -> None:
     unfinished.replace(path)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect_alone(path: Path) -> sqlite3.Connection:
+    """A connection that may write, as it is: to a file that nobody else has opened."""
     return sqlite3.connect(
         path,
         isolation_level=None,
@@ -168,26 +205,70 @@ def schema_version(db: sqlite3.Connection, path: Path) -> int:
     if application_id != APPLICATION_ID:
         raise Unusable(f"{path}: this is no database of Beseda's.")
     if version > len(migrations()):
-        raise Unusable(f"{path}: the database is of a later version of Beseda (schema {version}).")
+        raise Unusable(f"{path}: {of_a_later_version(version, len(migrations()))}.")
     return version
 
 
-def migrate(db: sqlite3.Connection) -> None:
-    """Bring the schema to this version's, each migration in a transaction of its own."""
+def of_a_later_version(theirs: int, ours: int) -> str:
+    """Why a database is refused, and what to do."""
+    return (
+        f"the database is of a later version of Beseda (schema {theirs}, and this one knows {ours}):"
+        " install that version or a newer one, or restore a backup from before the upgrade"
+    )
+
+
+def _upgrade(db: sqlite3.Connection, path: Path) -> list[Step]:
+    """Bring a database to this version's schema if need be, and keep a copy from before beside it."""
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == len(migrations()):
+        return []
+    logger.info(
+        "The database has schema %d; as it is now it is kept in %s", version, snapshots.keep(db, path)
+    )
+    steps = migrate(db)
+    for step in steps:
+        logger.info("The database was brought to schema %d in %.1f s", *step)
+    return steps
+
+
+def migrate(db: sqlite3.Connection) -> list[Step]:
+    """Bring the schema to this version's, each migration in a transaction of its own; how long each took."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    steps = []
     for number, script in enumerate(migrations()[version:], version + 1):
+        began = time.monotonic()
         # executescript() commits what is open before it runs, so the transaction is part of the script.
         db.executescript(
             f"BEGIN IMMEDIATE;\n{script}\n"
             f"PRAGMA user_version = {number};\nPRAGMA application_id = {APPLICATION_ID};\n"
-            + (f"INSERT INTO log VALUES ('{secrets.token_hex(8)}', 0);\n" if number == 1 else "")
+            + (f"INSERT INTO log VALUES ('{_new_name()}', 0);\n" if number == 1 else "")
             + "COMMIT;"
         )
+        steps.append(Step(number, time.monotonic() - began))
+    return steps
+
+
+def schema_of(path: Path) -> int:
+    """The schema of a database that may be served. Raises Unusable."""
+    if not path.exists():
+        raise Unusable(f"{path}: there is no database.")
+    try:
+        with contextlib.closing(connect_reader(path)) as db:
+            check(db, path)
+            return cast(int, db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error as error:
+        raise Unusable(f"{path}: {error}.") from None
+
+
+def _new_name() -> str:
+    return secrets.token_hex(8)
 
 
 def _has_data(folder: Path) -> bool:
-    """Whether the folder holds what only a database explains: its write-ahead log, or uploaded files."""
-    if any((folder / (FILE_NAME + suffix)).exists() for suffix in ("-wal", "-shm")):
+    """Whether the folder holds what only a database explains: its write-ahead log, copies of it, or uploaded files."""
+    if snapshots.listed(folder) or any(
+        (folder / (FILE_NAME + suffix)).exists() for suffix in ("-wal", "-shm")
+    ):
         return True
     files = folder / "attachments"
     return files.is_dir() and any(files.iterdir())

@@ -1,6 +1,7 @@
 """What the README and `docs/operations.md` tell their readers to type, typed into a shell, at a real server."""
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from storage import database
+from tests.storage.test_migrations import NAME, build_first
 from tests.support.files import uploaded
 from tests.support.fixtures import Connect, StartServer
 from tests.support.rest import Person, Rest, succeeded
@@ -143,7 +146,7 @@ async def open_client(command: str) -> asyncio.subprocess.Process:
 async def test_a_backup_of_a_running_server_brings_everything_back(
     start_server: StartServer, connect: Connect, tmp_path: Path, stand_ins: bool
 ) -> None:
-    back_up, rename_log = blocks(OPERATIONS)
+    back_up, rename_log, _ = blocks(OPERATIONS)
     server = start_server(data_dir=tmp_path / "data")
     async with (
         Rest(server) as rest,
@@ -169,6 +172,21 @@ async def test_a_backup_of_a_running_server_brings_everything_back(
         assert (await rest.get(message["attachments"][0]["url"])).content == b"the file"
         hello = (await connect(dataclasses.replace(ann, server=restored))).hello
         assert hello["log"] != old
+
+
+@TOOLS
+async def test_the_way_back_from_an_upgrade_leads_to_the_database_before_it(
+    tmp_path: Path, stand_ins: bool
+) -> None:
+    *_, go_back = blocks(OPERATIONS)
+    (tmp_path / "data").mkdir()
+    path = build_first(tmp_path / "data")
+    database.connect(path, "full").close()
+    async with Shell(tmp_path, tmp_path / "tools", stand_ins=stand_ins) as operator:
+        await operator.run(go_back)
+    assert database.schema_of(path) == 1
+    with contextlib.closing(database.connect_reader(path)) as db:
+        assert db.execute("SELECT last_event_id FROM log WHERE name <> ?", (NAME,)).fetchall() == [(9,)]
 
 
 def test_every_refusal_that_operations_explains_is_one_that_the_code_knows() -> None:

@@ -43,7 +43,7 @@ from storage import database
 
 scripts = database.migrations()
 database.migrations = lambda: [scripts[0] + "SELECT die();"]
-plain = database._connect
+plain = database.connect_alone
 
 def connect(path):
     db = plain(path)
@@ -52,7 +52,7 @@ def connect(path):
     db.execute("PRAGMA cache_size = 1")
     return db
 
-database._connect = connect
+database.connect_alone = connect
 database.connect(Path(sys.argv[1]) / database.FILE_NAME, "full")
 """
 
@@ -206,7 +206,9 @@ async def test_a_database_of_a_later_version_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute(f"PRAGMA user_version = {later}")
     db.close()
-    assert f"later version of Beseda (schema {later})" in await refused(tmp_path)
+    reason = await refused(tmp_path)
+    assert f"later version of Beseda (schema {later}, and this one knows {later - 1})" in reason
+    assert "install that version" in reason
 
 
 @pytest.mark.parametrize("bytes_left", [1, 50, 100, 2048, 4096, 40_000, -4096, -1000, -1])
@@ -255,7 +257,9 @@ async def test_above_the_limit_of_the_full_check_the_log_is_looked_at_still(
     assert "log has no name" in await refused(tmp_path)
 
 
-@pytest.mark.parametrize("file", ["beseda.db-wal", "beseda.db-shm", "attachments/ab/abcdef"])
+@pytest.mark.parametrize(
+    "file", ["beseda.db-wal", "beseda.db-shm", "before-1-2026-11-24T030000Z.db", "attachments/ab/abcdef"]
+)
 async def test_a_missing_database_beside_data_that_belongs_to_it_is_never_made_anew(
     tmp_path: Path, file: str
 ) -> None:

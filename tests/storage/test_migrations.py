@@ -239,7 +239,7 @@ from pathlib import Path
 from storage import database
 
 database.migrations = lambda: ["", "DELETE FROM messages; CREATE TABLE half (x); SELECT die();"]
-plain = database._connect
+plain = database.connect_alone
 
 def connect(path):
     db = plain(path)
@@ -247,7 +247,7 @@ def connect(path):
     db.execute("PRAGMA cache_size = 1")
     return db
 
-database._connect = connect
+database.connect_alone = connect
 database.connect(Path(sys.argv[1]), "full")
 """
 

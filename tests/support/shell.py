@@ -1,7 +1,7 @@
 """A shell that reads what a page tells its reader to type, and the tools that the page takes for granted.
 
 `make test` asks a machine for Python and make alone. So where `curl` or `sqlite3` is missing a few lines here stand in
-for what the pages use of them, and `python3` is this Python.
+for what the pages use of them; `python3` is this Python, and `beseda` this code.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
 _MARK = "--- the end of the block ---"
 
@@ -118,6 +119,7 @@ async def end(process: asyncio.subprocess.Process) -> None:
 def _make_tools(folder: Path, stand_ins: bool) -> None:
     folder.mkdir()
     _write(folder / "python3", ['exec "$PYTHON" "$@"'])
+    _write(folder / "beseda", [f'PYTHONPATH=\'{ROOT}\' exec "$PYTHON" -m beseda "$@"'])
     for name, source in (("curl", CURL), ("sqlite3", SQLITE3)):
         if stand_ins or shutil.which(name) is None:
             script = folder / f"instead_of_{name}.py"
