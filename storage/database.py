@@ -33,6 +33,9 @@ The commits between write the same pages again and again, so doing it less often
 WAL_BYTES = 64 * 1024 * 1024
 CACHE_KIB = 16 * 1024
 
+FORGOTTEN_IDS = 1_000_000
+"""More users, sessions and attachments than a server makes between its last backup and its restoring."""
+
 BUSY_SECONDS = 5.0
 CACHED_STATEMENTS = 256
 
@@ -256,6 +259,23 @@ def schema_of(path: Path) -> int:
         with contextlib.closing(connect_reader(path)) as db:
             check(db, path)
             return cast(int, db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error as error:
+        raise Unusable(f"{path}: {error}.") from None
+
+
+def adopt(path: Path) -> None:
+    """Make a copy that nobody serves the database of a server to come: of this version's schema, and a log of its own.
+
+    What was given out after the copy was made is forgotten, and its ids would be given again: clients see by the log's
+    new name that they must load anew, and links and tokens from that time must fit nobody else. Raises Unusable.
+    """
+    try:
+        with contextlib.closing(connect_alone(path)) as db:
+            migrate(db)
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("UPDATE log SET name = ?", (_new_name(),))
+            db.execute("UPDATE sqlite_sequence SET seq = seq + ?", (FORGOTTEN_IDS,))
+            db.execute("COMMIT")
     except sqlite3.Error as error:
         raise Unusable(f"{path}: {error}.") from None
 

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -142,43 +141,44 @@ async def open_client(command: str) -> asyncio.subprocess.Process:
     )
 
 
-@TOOLS
-async def test_a_backup_of_a_running_server_brings_everything_back(
-    start_server: StartServer, connect: Connect, tmp_path: Path, stand_ins: bool
+async def test_a_backup_of_a_server_under_load_brings_everything_back(
+    start_server: StartServer, connect: Connect, tmp_path: Path
 ) -> None:
-    back_up, rename_log, _ = blocks(OPERATIONS)
+    back_up, _ = blocks(OPERATIONS)
     server = start_server(data_dir=tmp_path / "data")
     async with (
         Rest(server) as rest,
-        Shell(tmp_path, tmp_path / "tools", stand_ins=stand_ins) as operator,
+        Shell(tmp_path, tmp_path / "tools", stand_ins=False) as operator,
     ):
         ann, bob = await rest.people("ann", "bob")
         dialog = await rest.dialog(ann, bob)
-        body = {"filename": "a.txt", "content_type": "text/plain"}
-        presigned = succeeded(await rest.post("/attachments/presign", body, ann))
-        assert (await rest.put(presigned["url"], b"the file")).is_success
-        sent = await rest.send(ann, dialog, "before", attachments=[presigned["id"]])
+        sent = await rest.send(ann, dialog, "before", attachments=[await uploaded(rest, ann, b"the file")])
         old = (await connect(ann)).hello["log"]
-        await operator.run(back_up)
-        await rest.send(ann, dialog, "after")
+        backed_up = asyncio.create_task(operator.run(back_up))
+        acknowledged = [sent["id"]]
+        while not backed_up.done():
+            file = await uploaded(rest, bob, b"another")
+            acknowledged.append((await rest.send(bob, dialog, "meanwhile", attachments=[file]))["id"])
+        await backed_up
         await asyncio.to_thread(server.stop)
-        await operator.run(rename_log)
-    assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in (tmp_path / "backup").iterdir()} == {0}
+    assert len(acknowledged) > 1
 
-    restored = start_server(data_dir=tmp_path / "backup")
+    restored = start_server(data_dir=tmp_path / "restored")
     async with Rest(restored) as rest:
-        [message] = await rest.history(ann, dialog)
-        assert message["id"] == sent["id"]
-        assert (await rest.get(message["attachments"][0]["url"])).content == b"the file"
+        messages = await rest.whole_history(ann, dialog)
+        assert [message["id"] for message in messages] == acknowledged[: len(messages)]
+        for message, data in zip(messages, [b"the file", *[b"another"] * len(messages)], strict=False):
+            assert (await rest.get(message["attachments"][0]["url"])).content == data
         hello = (await connect(dataclasses.replace(ann, server=restored))).hello
         assert hello["log"] != old
+        assert (await rest.send(ann, dialog, "and on it goes"))["seq"] == len(messages) + 1
 
 
 @TOOLS
 async def test_the_way_back_from_an_upgrade_leads_to_the_database_before_it(
     tmp_path: Path, stand_ins: bool
 ) -> None:
-    *_, go_back = blocks(OPERATIONS)
+    _, go_back = blocks(OPERATIONS)
     (tmp_path / "data").mkdir()
     path = build_first(tmp_path / "data")
     database.connect(path, "full").close()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from beseda import frozen
+from beseda.cli.backup import backup, restore, verify
 from beseda.cli.chat import chat
 from beseda.cli.invite import invite
 from beseda.cli.serve import serve
@@ -74,3 +75,6 @@ app.add_typer(user, name="user")
 app.add_typer(invite, name="invite")
 app.add_typer(session, name="session")
 app.command()(stats)
+app.command()(backup)
+app.command()(verify)
+app.command()(restore)
