@@ -263,6 +263,15 @@ def schema_of(path: Path) -> int:
         raise Unusable(f"{path}: {error}.") from None
 
 
+def rehearse(copy: Path) -> list[Step]:
+    """Upgrade a copy that nobody serves; how long each migration took. Raises Unusable."""
+    try:
+        with contextlib.closing(connect_alone(copy)) as db:
+            return migrate(db)
+    except sqlite3.Error as error:
+        raise Unusable(f"the upgrade to this version fails: {error}.") from None
+
+
 def adopt(path: Path) -> None:
     """Make a copy that nobody serves the database of a server to come: of this version's schema, and a log of its own.
 

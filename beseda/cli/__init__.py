@@ -10,6 +10,7 @@ from beseda import frozen
 from beseda.cli.backup import backup, restore, verify
 from beseda.cli.chat import chat
 from beseda.cli.invite import invite
+from beseda.cli.migrate import migrate
 from beseda.cli.serve import serve
 from beseda.cli.session import session
 from beseda.cli.stats import stats
@@ -78,3 +79,4 @@ app.command()(stats)
 app.command()(backup)
 app.command()(verify)
 app.command()(restore)
+app.command()(migrate)
