@@ -26,7 +26,7 @@ from actions.rules import Rules
 from actions.tickets import Tickets
 from actions.tokens import Tokens
 from api.services import Services
-from beseda import frozen, keys, log, version
+from beseda import backups, frozen, keys, log, version
 from beseda.about import about
 from beseda.chores import doing_chores
 from beseda.control.commands import Desk
@@ -112,6 +112,7 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
         )
         parts.callback(passwords.close)
         await parts.enter_async_context(doing_chores(store, files, limits, s3))
+        await parts.enter_async_context(backups.made_in_time(data_dir, config.backup))
         control = Control(
             Desk(store, files, config.limits.live_members), partial(_live, hub, time.monotonic(), clock())
         )

@@ -286,6 +286,22 @@ class Attachments(Section):
     s3: S3 = S3()
 
 
+class Backup(Section):
+    """Backups that the server makes by itself."""
+
+    every_hours: int = Field(
+        default=0,
+        ge=0,
+        le=8760,
+        description="A backup every so many hours, as `beseda backup` makes it. 0 for none.",
+    )
+    keep: int = Field(default=7, ge=1, description="So many of them are kept; older ones are removed.")
+    folder: Annotated[Path, Field(strict=False), AfterValidator(_folder)] = Field(
+        default=Path("backups"),
+        description="Where they go, better to another disk. A relative one is relative to the data folder.",
+    )
+
+
 class Log(Section):
     """What the server writes to standard error."""
 
@@ -307,6 +323,7 @@ class Config(Section):
     receipts: Receipts = Receipts()
     storage: Storage = Storage()
     attachments: Attachments = Attachments()
+    backup: Backup = Backup()
     log: Log = Log()
 
 
