@@ -9,13 +9,20 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is b
 
 
 def greeting(
-    program: str, host: str, port: int, data_dir: Path, registration: Registration, *, has_accounts: bool
+    program: str,
+    host: str,
+    port: int,
+    data_dir: Path,
+    registration: Registration,
+    *,
+    has_accounts: bool,
+    tls: bool = False,
 ) -> str:
     """The lines. Scripts read the first one; its form is fixed. `program` is how Beseda was called."""
-    address = url(host, port)
+    address = url(host, port, tls=tls)
     lines = [f"Beseda listens on {address}", f"Its data is in {data_dir}", ""]
     # Nobody can connect to "everywhere".
-    reachable = url(_EVERYWHERE.get(host, host), port)
+    reachable = url(_EVERYWHERE.get(host, host), port, tls=tls)
     if has_accounts:
         lines += ["Press Ctrl-C to stop it."]
     elif registration == "closed":

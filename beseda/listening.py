@@ -1,9 +1,16 @@
 """The sockets that the server listens on."""
 
+import asyncio
 import contextlib
 import errno
 import os
 import socket
+from collections.abc import Callable, Iterable
+
+from beseda.tls import HANDSHAKE_SECONDS, Certificate
+
+BACKLOG = 2048
+"""How many connections may wait to be accepted."""
 
 _ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT})
 """What a name resolves to, but this machine does not have: `localhost` as ::1 where there is no IPv6."""
@@ -40,6 +47,23 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+async def listen(
+    sockets: Iterable[socket.socket],
+    connection: Callable[[], asyncio.Protocol],
+    certificate: Certificate | None = None,
+) -> list[asyncio.Server]:
+    """Accept connections, with a certificate over TLS. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    context = certificate.context if certificate else None
+    seconds = HANDSHAKE_SECONDS if certificate else None
+    return [
+        await loop.create_server(
+            connection, sock=bound, backlog=BACKLOG, ssl=context, ssl_handshake_timeout=seconds
+        )
+        for bound in sockets
+    ]
+
+
 def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
     """Why `host` and `port` are not to be had."""
     reason = (
@@ -48,9 +72,10 @@ def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
     return CannotListen(f"cannot listen on {host} port {port}: {reason}")
 
 
-def url(host: str, port: int) -> str:
+def url(host: str, port: int, *, tls: bool = False) -> str:
     """The address as a URL."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _bound(new: socket.socket, address: tuple[object, ...]) -> socket.socket:

@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import shlex
+import signal
 import socket
 import sys
 import time
@@ -33,10 +34,11 @@ from beseda.control.commands import Desk
 from beseda.control.serving import Control
 from beseda.greeting import greeting
 from beseda.http import HttpProtocol, protocol_class
-from beseda.listening import CannotListen, bind, cannot_listen
+from beseda.listening import CannotListen, bind, cannot_listen, listen
 from beseda.passwords import PasswordPool
 from beseda.remote import open_remote
 from beseda.settings import Config
+from beseda.tls import BadCertificate, Certificate, keeping_fresh
 from hub import Connection, Hub
 from hub import Settings as HubSettings
 from protocol.times import rfc3339
@@ -67,6 +69,8 @@ class CannotStart(Exception):
 def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotStart."""
     log.set_up(config.log.level, config.log.format)
+    # Told to reload before it can, it must not end.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _raise_descriptor_limit()
     try:
         sockets = bind(config.server.host, config.server.port)
@@ -74,13 +78,14 @@ def run(config: Config) -> None:
             for listener in sockets:
                 bound.enter_context(listener)
             runner.run(_serve(config, sockets))
-    except (CannotListen, Unusable) as error:
+    except (BadCertificate, CannotListen, Unusable) as error:
         raise CannotStart(str(error)) from None
 
 
 @contextlib.asynccontextmanager
 async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> AsyncIterator["Server"]:
-    """All parts, put together; they let go of everything at the end of the block. Raises Unusable."""
+    """All parts, put together; they let go of everything at the end of the block. Raises BadCertificate, Unusable."""
+    certificate = _certificate(config)
     data_dir = config.server.data_dir.absolute()
     had_database = _has_database(data_dir)
     async with contextlib.AsyncExitStack() as parts:
@@ -118,13 +123,17 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
         )
         parts.push_async_callback(control.close)
         await control.open()
-        yield Server(config, services, hub, control)
+        if certificate is not None:
+            await parts.enter_async_context(keeping_fresh(certificate))
+        yield Server(config, services, hub, control, certificate)
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, which drains before it stops."""
 
-    def __init__(self, config: Config, services: Services, hub: Hub, control: Control) -> None:
+    def __init__(
+        self, config: Config, services: Services, hub: Hub, control: Control, certificate: Certificate | None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 api.build(services, {"hub": hub}),
@@ -145,13 +154,18 @@ class Server(uvicorn.Server):
         self._store = services.store
         self._hub = hub
         self._control = control
+        self._certificate = certificate
+        self._has_terminal = sys.stderr.isatty()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and say so. Raises CannotListen."""
         assert sockets
         host, port = self._settings.server.host, sockets[0].getsockname()[1]
+        await self.lifespan.startup()
+        assert not self.lifespan.should_exit
         try:
-            await super().startup(sockets)
+            # uvicorn's own start would give clients a minute to shake hands for TLS.
+            self.servers = await listen(sockets, self._new_connection, self._certificate)
         except OSError as error:
             # Bound, and yet taken: someone else began to listen between.
             await self.lifespan.shutdown()
@@ -163,9 +177,23 @@ class Server(uvicorn.Server):
             self._settings.server.data_dir.absolute(),
             self._settings.auth.registration,
             has_accounts=await self._store.read(users.has_any),
+            tls=self._certificate is not None,
         )
+        self.started = True
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.handle_hangup)
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+
+    def _new_connection(self) -> asyncio.Protocol:
+        protocol: type[HttpProtocol] = self.config.http_protocol_class  # type: ignore[assignment]
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def handle_hangup(self) -> None:
+        """SIGHUP: read the certificate again. If it is the terminal that is gone, stop in good order."""
+        if self._has_terminal and not sys.stderr.isatty():
+            self.should_exit = True
+        elif self._certificate is not None:
+            self._certificate.reload(time.monotonic())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal stops the server in good order, the second one at once.
@@ -224,6 +252,12 @@ async def _serve(config: Config, sockets: list[socket.socket]) -> None:
     async with assemble(config) as server:
         _calm_garbage_collector()
         await server.serve(sockets)
+
+
+def _certificate(config: Config) -> Certificate | None:
+    """The one that the settings name. Raises BadCertificate."""
+    server = config.server
+    return Certificate(Path(server.tls_cert), Path(server.tls_key)) if server.tls_cert else None
 
 
 def _rules(config: Config, key: bytes, clock: Callable[[], int], s3: S3Links | None) -> Rules:

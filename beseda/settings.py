@@ -58,6 +58,10 @@ def _folder(path: Path) -> Path:
         raise ValueError(str(error)) from None
 
 
+def _file_or_empty(text: str) -> str:
+    return str(_folder(Path(text))) if text else ""
+
+
 class Section(BaseModel):
     """A table of the settings file. Strict: `"8000"` is no port."""
 
@@ -69,7 +73,7 @@ class Server(Section):
 
     host: Annotated[str, Field(min_length=1)] = Field(
         default="127.0.0.1",
-        description="The address to listen on. 0.0.0.0 takes connections from everywhere: put a TLS proxy before it.",
+        description="The address to listen on. 0.0.0.0 takes connections from everywhere: not without TLS.",
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="The port to listen on; 0 takes any free one."
@@ -93,6 +97,14 @@ class Server(Section):
     trusted_proxies: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_proxies)] = Field(
         default=("127.0.0.1", "::1"),
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks.",
+    )
+    tls_cert: Annotated[str, AfterValidator(_file_or_empty)] = Field(
+        default="",
+        description="The certificate with its chain, a PEM file: the server speaks TLS itself. Empty: it speaks plain"
+        " HTTP, and TLS is a proxy's work.",
+    )
+    tls_key: Annotated[str, AfterValidator(_file_or_empty)] = Field(
+        default="", description="The certificate's private key, a PEM file without a password."
     )
 
 
@@ -329,6 +341,10 @@ class Config(Section):
 
 def conflict(config: Config) -> tuple[str, str] | None:
     """A setting that doesn't go with another one, and why; None if all go together."""
+    tls = {"tls_cert": config.server.tls_cert, "tls_key": config.server.tls_key}
+    for name, other in zip(tls, reversed(tls), strict=True):
+        if tls[other] and not tls[name]:
+            return f"server.{name}", f"must be set where server.{other} is set"
     attachments, s3 = config.attachments, config.attachments.s3
     if attachments.store != "s3" and not s3.is_configured:
         return None

@@ -272,6 +272,14 @@ def test_s3_without_a_bucket_or_keys_stops_the_start(missing: str) -> None:
         assert error(environ=given) == f"{name}: must be set where attachments.s3.bucket is set"
 
 
+def test_a_certificate_without_its_key_stops_the_start_and_a_key_without_its_certificate(
+    tmp_path: Path,
+) -> None:
+    for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        file = written(tmp_path, f'[server]\n{one} = "~/chat.pem"')
+        assert error(file) == f"server.{other}: must be set where server.{one} is set"
+
+
 def test_a_url_on_s3_holds_for_seven_days_at_most() -> None:
     hours = "BESEDA_ATTACHMENTS__URL_HOURS"
     assert load(None, {**S3, hours: str(S3_HOURS)}, {}).attachments.url_hours == S3_HOURS == 167

@@ -18,6 +18,12 @@ def test_the_first_line_tells_where_the_server_listens_in_a_fixed_form() -> None
     assert " chat " not in "".join(lines)
 
 
+def test_with_a_certificate_the_address_is_https() -> None:
+    text = greeting(PROGRAM, "::", 443, DATA, "open", has_accounts=False, tls=True)
+    assert text.startswith("Beseda listens on https://[::]:443\n")
+    assert text.endswith("chat https://[::1]:443")
+
+
 def test_without_an_account_it_tells_how_to_make_the_first_one() -> None:
     text = greeting(PROGRAM, "localhost", 8000, DATA, "open", has_accounts=False)
     assert "The first to register becomes the server's admin" in text

@@ -49,7 +49,10 @@ class Rest:
     def __init__(self, server: ServerProcess) -> None:
         self.server = server
         self.http = httpx.AsyncClient(
-            timeout=TIMEOUT, limits=httpx.Limits(max_connections=100), trust_env=False
+            timeout=TIMEOUT,
+            limits=httpx.Limits(max_connections=100),
+            trust_env=False,
+            verify=server.trust or True,
         )
         self._registering = asyncio.Semaphore(AT_ONCE)
 

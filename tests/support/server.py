@@ -13,6 +13,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 """The server owes 10; the rest is for a busy machine."""
 
-_FIRST_LINE = re.compile(r"Beseda listens on (http://(127\.0\.0\.1:[1-9][0-9]*))")
+_FIRST_LINE = re.compile(r"Beseda listens on (https?://127\.0\.0\.1:[1-9][0-9]*)")
 _BUG = re.compile(r"Traceback \(most recent call last\)|\b[A-Za-z]*Warning: |was never (?:awaited|retrieved)")
 # A token, or a query string that holds one or a signed URL's signature.
 _SECRET = re.compile(r"eyJ[\w-]{8}|[?&](?:token|signature|X-Amz-Signature)=")
@@ -78,6 +79,8 @@ class ServerProcess:
         self.port = 0
         self.ws_url = ""
         """`ws://127.0.0.1:PORT/ws`."""
+        self.trust: ssl.SSLContext | None = None
+        """Set by tests whose server speaks TLS: whose certificates its clients believe."""
         self.may_log_errors = False
         """Set by tests that make the server fail on purpose: a trace in its output is then no bug."""
         self._settings = {**({} if has_rates else UNLIMITED), **(settings or {})}
@@ -139,7 +142,7 @@ class ServerProcess:
             self.kill()
             raise self._failure("the server's first line does not say where it listens")
         self.base_url = first[1]
-        self.ws_url = f"ws://{first[2]}/ws"
+        self.ws_url = self.base_url.replace("http", "ws", 1) + "/ws"
         return self
 
     def stop(self) -> int:

@@ -214,7 +214,13 @@ async def open_socket(
     """
     url = (ws_url or person.server.ws_url) + "?" + urlencode({"token": token or person.token, **query})
     connection = await connect(
-        url, open_timeout=TIMEOUT, close_timeout=5, max_size=None, max_queue=None, proxy=None
+        url,
+        open_timeout=TIMEOUT,
+        close_timeout=5,
+        max_size=None,
+        max_queue=None,
+        proxy=None,
+        ssl=person.server.trust,
     )
     since = query.get("since")
     socket = Socket(connection, since=None if since is None else int(since))
