@@ -19,13 +19,13 @@ ROOMS := actions api beseda hub protocol storage
 PARALLEL := --numprocesses auto --dist loadfile
 
 .NOTPARALLEL: # all installs go into one environment
-.PHONY: help run install test check binary bench bench-full format clean python compiler always
+.PHONY: help run install test check binary bench bench-full format clean python compiler proxies always
 
 help:
 	@echo "make run      start the server on http://127.0.0.1:8000   (ARGS=\"--port 9000 --data DIR\")"
 	@echo "make install  install what the server needs, and start nothing"
 	@echo "make test     run the tests                               (ARGS=\"tests/hub -k typing\")"
-	@echo "make check    the gate: format, lint, types, import directions, AsyncAPI (needs node), all tests (some need gcc)"
+	@echo "make check    the gate: format, lint, types, import directions, AsyncAPI (needs node), all tests (some need gcc, caddy, nginx)"
 	@echo "make binary   build dist/beseda, one file that needs neither Python nor anything else of this folder (Linux)"
 	@echo "make bench    measure it beside other servers, in a few minutes  (ARGS=\"--only 'room*' --peers starlette\")"
 	@echo "make bench-full  the same with large numbers, of which docs/benchmarks.md tells"
@@ -42,7 +42,7 @@ test: $(VENV)/.test
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest $(PARALLEL) -m 'not gate' $(ARGS)
 
-check: $(VENV)/.dev $(VENV)/.node compiler dist/beseda
+check: $(VENV)/.dev $(VENV)/.node compiler proxies dist/beseda
 	@echo "Checking the format (ruff)"
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted, see above: make format" >&2; exit 1; }
 	@echo "Linting (ruff)"
@@ -128,6 +128,12 @@ compiler:
 	@printf '#include <dlfcn.h>\n' | gcc -E - >/dev/null 2>&1 || { \
 		echo "Some of the gate's tests need gcc and the C library's headers:" \
 			"install them (on Debian: apt install gcc libc6-dev)." >&2; exit 1; }
+
+# Debian keeps servers where only root looks.
+proxies:
+	@PATH="$$PATH:/usr/sbin"; command -v caddy >/dev/null && command -v nginx >/dev/null || { \
+		echo "The gate runs the server behind Caddy and nginx:" \
+			"install them (on Debian: apt install caddy nginx-light)." >&2; exit 1; }
 
 $(MADE):
 	@$(find_python); \
