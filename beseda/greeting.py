@@ -21,8 +21,6 @@ def greeting(
     """The lines. Scripts read the first one; its form is fixed. `program` is how Beseda was called."""
     address = url(host, port, tls=tls)
     lines = [f"Beseda listens on {address}", f"Its data is in {data_dir}", ""]
-    # Nobody can connect to "everywhere".
-    reachable = url(_EVERYWHERE.get(host, host), port, tls=tls)
     if has_accounts:
         lines += ["Press Ctrl-C to stop it."]
     elif registration == "closed":
@@ -33,6 +31,11 @@ def greeting(
         lines += [
             "There is no account yet. The first to register becomes the server's admin. In another terminal:",
             "",
-            f"  {program} chat {reachable}",
+            f"  {program} chat {reachable(host, port, tls=tls)}",
         ]
     return "\n".join(lines)
+
+
+def reachable(host: str, port: int, *, tls: bool = False) -> str:
+    """The URL at which the server is reached from its own machine: nobody can connect to "everywhere"."""
+    return url(_EVERYWHERE.get(host, host), port, tls=tls)

@@ -202,12 +202,6 @@ def test_every_close_code_stands_in_the_protocol() -> None:
     assert told == sorted(there) == list(CLOSE_CODES)
 
 
-@pytest.mark.parametrize("name", ["Caddyfile", "nginx.conf"])
-def test_the_files_to_deploy_it_with_stand_in_operations_as_they_are(name: str) -> None:
-    assert (ROOT / "deploy" / name).read_text("utf-8") in OPERATIONS
-    assert f"](../deploy/{name})" in OPERATIONS
-
-
 def test_every_route_stands_in_the_pages_and_every_route_in_the_pages_exists() -> None:
     headings = [line for line in PROTOCOL.splitlines() if line.startswith("###")]
     told = set(re.findall(r"`([A-Z]+ /[^`]*)`", "\n".join(headings)))

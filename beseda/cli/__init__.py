@@ -9,6 +9,7 @@ import typer
 from beseda import frozen
 from beseda.cli.backup import backup, restore, verify
 from beseda.cli.chat import chat
+from beseda.cli.health import health
 from beseda.cli.invite import invite
 from beseda.cli.migrate import migrate
 from beseda.cli.serve import serve
@@ -80,3 +81,4 @@ app.command()(backup)
 app.command()(verify)
 app.command()(restore)
 app.command()(migrate)
+app.command()(health)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from beseda import listening
+from beseda.cli.health import health
 from tests.beseda.inside import serving, settings
 from tests.support.certificates import NAME, Authority, served
 from tests.support.files import PNG, sent, uploaded
@@ -79,6 +80,7 @@ async def test_the_first_line_and_the_urls_of_files_name_https(server: ServerPro
     body = {"filename": "a.png", "content_type": "image/png"}
     url = (await rest.post("/attachments/presign", body, ann)).json()["url"]
     assert url.startswith(f"{server.base_url}/files/")
+    assert await asyncio.to_thread(health, server.base_url) == 0
 
 
 async def test_a_new_certificate_is_served_on_sighup_and_open_sockets_stay(
