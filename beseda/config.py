@@ -18,7 +18,13 @@ from beseda.settings import Config, conflict
 
 PREFIX = "BESEDA_"
 
-FLAGS = {"server.host": "--host", "server.port": "--port", "server.data_dir": "--data"}
+FLAGS = {
+    "server.host": "--host",
+    "server.port": "--port",
+    "server.data_dir": "--data",
+    "server.public_url": "--url",
+    "auth.registration": "--registration",
+}
 """What the command line can set."""
 
 
@@ -82,22 +88,34 @@ def settings() -> Iterator[tuple[str, str, FieldInfo]]:
 
 def render() -> str:
     """The text of `config.toml`: every setting with its default, and what it does."""
-    lines = [
+    head = [
         "# Every setting of Beseda, with its default. The server reads this file only when it is told to:",
         "#",
         "#     beseda serve --config config.toml",
         "#",
         "# BESEDA_<SECTION>__<KEY> in the environment overrides it (lists as JSON), and flags override both.",
     ]
+    return _rendered(head, {f"{section}.{name}": field.default for section, name, field in settings()})
+
+
+def render_chosen(values: Mapping[str, object]) -> str:
+    """The text of a settings file with these values, by their whole names; all others keep their defaults."""
+    head = ["# What is not set here has its default: docs/operations.md tells of all settings."]
+    return _rendered(head, values)
+
+
+def _rendered(lines: list[str], values: Mapping[str, object]) -> str:
     last = ""
     for section, name, field in settings():
+        if f"{section}.{name}" not in values:
+            continue
         if section != last:
             lines += ["", f"[{section}]"]
             last = section
         else:
             lines.append("")
         lines += textwrap.wrap(str(field.description), 100, initial_indent="# ", subsequent_indent="# ")
-        lines.append(f"{name} = {_toml(field.default)}")
+        lines.append(f"{name} = {_toml(values[f'{section}.{name}'])}")
     return "\n".join(lines) + "\n"
 
 

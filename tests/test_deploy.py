@@ -4,11 +4,12 @@ import configparser
 import re
 import shlex
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 import typer
 
+from beseda import ready
 from beseda.cli import app
 from beseda.config import load
 
@@ -62,6 +63,24 @@ def test_the_image_runs_commands_that_there_are_with_settings_that_there_are() -
     assert "\nVOLUME /data\n" in text
     assert f"\nEXPOSE {server.port}\n" in text
     assert "\nUSER beseda\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("beseda.service", ready.UNIT), ("Caddyfile", ready.CADDY), ("nginx.conf", ready.NGINX)],
+)
+def test_the_server_knows_them_by_heart(name: str, text: str) -> None:
+    assert (DEPLOY / name).read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("home", ["/home/ann/beseda", "/srv/beseda"])
+def test_the_unit_for_another_folder_lets_the_server_in(home: str) -> None:
+    text = ready.unit(f"{home}/beseda serve --config {home}/c.toml", PurePath(home, "data"), "ann", "staff")
+    assert f"\nExecStart={home}/beseda serve --config {home}/c.toml\n" in text
+    assert f"\nReadWritePaths={home}/data\n" in text
+    assert "StateDirectory" not in text
+    assert "\nUser=ann\nGroup=staff\n" in text
+    assert ("ProtectHome" in text) == home.startswith("/srv")
 
 
 @pytest.mark.parametrize("name", ["Caddyfile", "nginx.conf", "beseda.service"])

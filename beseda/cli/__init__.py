@@ -10,6 +10,7 @@ from beseda import frozen
 from beseda.cli.backup import backup, restore, verify
 from beseda.cli.chat import chat
 from beseda.cli.health import health
+from beseda.cli.init import init
 from beseda.cli.invite import invite
 from beseda.cli.migrate import migrate
 from beseda.cli.serve import serve
@@ -71,6 +72,7 @@ def root(
         print(context.get_help())
 
 
+app.command()(init)
 app.command()(serve)
 app.command()(chat)
 app.add_typer(user, name="user")

@@ -39,7 +39,7 @@ def change(settings: "Config", command: str, arguments: Mapping[str, Any]) -> di
     """Have the server carry out a command of `beseda.control`, or do it here where none runs. Raises Stop."""
     from beseda.control.asking import do
 
-    with _stopping():
+    with stopping():
         return do(settings, command, arguments)
 
 
@@ -49,7 +49,7 @@ def look(settings: "Config", query: Callable[["Snapshot"], T]) -> T:
     from storage import looking
 
     folder = settings.server.data_dir.absolute()
-    with _stopping():
+    with stopping():
         require_data(folder)
         with looking(folder) as snapshot:
             return query(snapshot)
@@ -60,7 +60,7 @@ def live(settings: "Config") -> dict[str, Any] | None:
     from beseda.control.asking import NoServer, ask
     from beseda.control.serving import LIVE
 
-    with _stopping():
+    with stopping():
         try:
             return ask(settings.server.data_dir.absolute(), LIVE, {})
         except NoServer:
@@ -68,7 +68,8 @@ def live(settings: "Config") -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[None]:
+def stopping() -> Iterator[None]:
+    """Raise Stop for what the data, or whoever looks after it, refuses."""
     from beseda.control.asking import Failed
     from protocol.errors import Refused
     from storage import Unusable
