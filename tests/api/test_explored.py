@@ -20,8 +20,8 @@ from tests.support.fuzz import bounded
 from tests.support.rest import Person, Rest
 from tests.support.server import ServerProcess
 
-EXAMPLES = 20
-"""For each operation, beside those that go through the bounds of each field. All of them take half a minute."""
+EXAMPLES = 12
+"""For each operation, beside those that go through the bounds of each field. All of them take half a minute or so."""
 
 NOT_ASKED = [
     # What makes sense in itself is often refused: there is no such user, or the email is taken.
