@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import secrets
 from tests.support import server as servers
 from tests.support.fixtures import Connect, StartServer
 from tests.support.rest import Person, Rest
@@ -19,9 +20,19 @@ from tests.support.socket import Socket, open_socket
 def pytest_configure(config: pytest.Config) -> None:
     # How long a callback took says something of the machine, and tests ask whether anything was logged at all.
     logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing "))
+    for name in secrets.SPEAKERS:
+        logging.getLogger(name).setLevel(logging.DEBUG)
     config.addinivalue_line(
         "markers", "genuine: its servers are `python -m beseda`, with passwords that cost"
     )
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged() -> Iterator[None]:
+    """No line that is logged in this process while a test runs holds a token, a password, or what somebody wrote."""
+    with secrets.overhearing() as heard:
+        yield
+        heard.check()
 
 
 def is_genuine(request: pytest.FixtureRequest) -> bool:

@@ -22,7 +22,7 @@ from protocol.commands import FRAMES
 from tests.support.files import fresh_url, presign, uploaded
 from tests.support.fixtures import Connect
 from tests.support.raw import RawSocket
-from tests.support.rest import Person, Rest, succeeded
+from tests.support.rest import Person, Rest, lasting, succeeded
 from tests.support.server import ServerProcess
 from tests.support.socket import Frame, Socket
 
@@ -312,7 +312,7 @@ def said(text: str) -> str:
 
 def whole(answer: httpx.Response) -> tuple[int, dict[str, str], str]:
     """All of an answer but for the time."""
-    headers = dict(answer.headers, date="")
+    headers = lasting(answer)
     if answer.status_code == 409:
         del headers["content-length"]
     return answer.status_code, headers, said(answer.text)

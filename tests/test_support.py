@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,8 +13,10 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from protocol.examples import example
 from protocol.frames import SERVER_FRAMES
+from tests.support import secrets
 from tests.support.described import Undescribed
-from tests.support.rest import Person, Rest
+from tests.support.fixtures import StartServer
+from tests.support.rest import Person, Rest, succeeded
 from tests.support.server import ServerFailed, ServerProcess, variable
 from tests.support.socket import open_socket
 
@@ -121,6 +124,10 @@ async def test_an_answer_over_rest_that_is_not_described_is_noticed(tmp_path: Pa
         "INFO GET /ws?token=abc",
         "INFO GET /files/1?expires=1&signature=abc",
         "DEBUG eyJhbGciOiJIUzI1NiJ9",
+        f"DEBUG the rest of a token, .{'s' * 43}",
+        f"DEBUG 1-1-1-1790000000000-{'0' * 64}",
+        "ERROR not $argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA",
+        "INFO who says the correct horse battery may come in",
     ],
 )
 def test_the_output_of_a_server_is_searched_for_bugs_and_secrets(tmp_path: Path, line: str) -> None:
@@ -130,6 +137,64 @@ def test_the_output_of_a_server_is_searched_for_bugs_and_secrets(tmp_path: Path,
     (tmp_path / "stderr.txt").write_text(f"INFO all is well\n{line}\n")
     with pytest.raises(ServerFailed, match="all is well"):
         process.check_output()
+
+
+async def test_what_people_say_on_a_server_is_searched_for_in_its_output(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    process = start_server()
+    async with Rest(process) as rest:
+        ann = await rest.register()
+        group = await rest.group(ann)
+        await rest.post("/auth/login", {"email": ann.email, "password": "a word nobody else knows"})
+        ticket = succeeded(await rest.post("/auth/ticket", by=ann))["ticket"]
+        async with await open_socket(ann) as socket:
+            await socket.say(group, "between the two of us")
+    stored = sqlite3.connect(process.data_dir / "beseda.db")
+    with contextlib.closing(stored), stored:
+        stored.execute("UPDATE messages SET text = 'what no client of ours has said'")
+    assert process.stop() == 0
+    process.check_output()
+    for secret in (
+        "a word nobody else knows",
+        "between the two of us",
+        "what no client of ours has said",
+        ann.refresh_token[-20:],
+        ticket,
+    ):
+        planted = ServerProcess(tmp_path / "planted", data_dir=process.data_dir)
+        planted.secrets = process.secrets
+        (tmp_path / "planted/stderr.txt").write_text(f"DEBUG somebody said {secret}\n")
+        for search in (planted.check_output, planted.let_go):
+            with pytest.raises(ServerFailed, match="holds a secret"):
+                search()
+
+
+@pytest.mark.parametrize("speaker", [*secrets.SPEAKERS, "hub.connection", "uvicorn.error"])
+def test_a_line_of_the_log_that_holds_a_secret_is_noticed(speaker: str) -> None:
+    with secrets.overhearing() as heard:
+        secrets.note({"text": "between the two of us"}, set())
+        logging.getLogger(speaker).error("all is well")
+        heard.check()
+        logging.getLogger(speaker).error("%s, it said", "between the two of us")
+        with pytest.raises(AssertionError, match=f"{speaker}: between the two of us, it said"):
+            heard.check()
+
+
+@pytest.mark.parametrize("form", ["message", "field", "trace"])
+def test_a_secret_is_noticed_wherever_in_a_line_it_stands(form: str) -> None:
+    secret = "between the two of us"
+    with secrets.overhearing() as heard:
+        secrets.note({"password": secret}, set())
+        logger = logging.getLogger("api")
+        if form == "message":
+            logger.debug(secret)
+        elif form == "field":
+            logger.info("login", extra={"fields": {"user_agent": secret}})
+        else:
+            logger.error("it failed", exc_info=ValueError(secret))
+        with pytest.raises(AssertionError, match="holds a secret"):
+            heard.check()
 
 
 def test_a_setting_has_its_name_in_the_environment() -> None:

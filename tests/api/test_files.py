@@ -270,7 +270,7 @@ async def test_an_upload_that_breaks_off_leaves_nothing_and_is_no_error(
 ) -> None:
     answer = await presign(rest, ann)
     await rest.put(answer["url"], PNG)
-    before, written = kept(server), server.output()
+    before, written = kept(server), server.complaints()
     target = urlsplit(answer["url"])
     _, writer = await asyncio.open_connection(target.hostname, target.port)
     head = f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: {target.netloc}\r\n{framing}\r\n\r\n"
@@ -284,14 +284,14 @@ async def test_an_upload_that_breaks_off_leaves_nothing_and_is_no_error(
     writer.transport.abort()
     await until_kept(server, before)
     assert (await rest.get(await fresh_url(rest, ann, answer["id"]))).content == PNG
-    assert server.output() == written, "a client that goes away is nothing to log"
+    assert server.complaints() == written, "a client that goes away is nothing to log"
 
 
 async def test_a_repeated_upload_ends_the_one_that_still_hangs_and_takes_its_place(
     rest: Rest, ann: Person, server: ServerProcess
 ) -> None:
     answer = await presign(rest, ann)
-    before, written = kept(server), server.output()
+    before, written = kept(server), server.complaints()
     target = urlsplit(answer["url"])
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection(target.hostname, target.port)
@@ -305,7 +305,7 @@ async def test_a_repeated_upload_ends_the_one_that_still_hangs_and_takes_its_pla
         writer.close()
     assert len(kept(server) - before) == 1
     assert (await rest.get(await fresh_url(rest, ann, answer["id"]))).content == PNG
-    assert server.output() == written
+    assert server.complaints() == written
 
 
 async def test_a_user_may_have_twenty_files_unsent(rest: Rest) -> None:

@@ -95,7 +95,7 @@ def test_what_is_no_secret_stays() -> None:
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_libraries_that_tell_too_much_are_kept_quiet(level: str) -> None:
     set_up(level, "text")
-    assert logging.getLogger("storage").getEffectiveLevel() == getattr(logging, level.upper())
+    assert logging.getLogger("some.room").getEffectiveLevel() == getattr(logging, level.upper())
     for name in (*TALKATIVE, "websockets.server", "uvicorn.whatever"):
         quiet = logging.getLogger(name)
         assert not quiet.isEnabledFor(logging.INFO), name

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 import httpx
 
-from tests.support import described
+from tests.support import described, secrets
 from tests.support.server import ServerProcess
 
 PASSWORD = "correct horse battery"
@@ -76,9 +76,12 @@ class Rest:
     ) -> httpx.Response:
         """Any request; `path` may be a whole URL. `by` authenticates it, `more` is httpx's."""
         url = path if "://" in path else self.server.base_url + path
+        secrets.note(json, self.server.secrets)
         sent = {**(by.headers if by else {}), **(headers or {})}
         response = await self.http.request(method, url, json=json, headers=sent, **more)
         assert response.status_code != 500, f"{method} {path} answered 500: {response.text}"
+        if response.headers.get("content-type") == "application/json" and response.content:
+            secrets.note(response.json(), self.server.secrets)
         if url.startswith(self.server.base_url):  # a bucket's answers are its own
             described.check_response(response)
         return response
@@ -155,6 +158,11 @@ class Rest:
             assert page[-1]["id"] < query.get("before_id", 2**53), "the page does not lie before its bound"
             query["before_id"] = page[-1]["id"]
         return messages[::-1]
+
+
+def lasting(response: httpx.Response) -> dict[str, str]:
+    """The headers of an answer but for those that every answer has anew."""
+    return {name: value for name, value in response.headers.items() if name not in ("date", "x-request-id")}
 
 
 def succeeded(response: httpx.Response) -> Json:

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support import secrets
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
@@ -29,8 +31,6 @@ STOP_SECONDS = 15.0
 
 _FIRST_LINE = re.compile(r"Beseda listens on (https?://127\.0\.0\.1:[1-9][0-9]*)")
 _BUG = re.compile(r"Traceback \(most recent call last\)|\b[A-Za-z]*Warning: |was never (?:awaited|retrieved)")
-# A token, or a query string that holds one or a signed URL's signature.
-_SECRET = re.compile(r"eyJ[\w-]{8}|[?&](?:token|signature|X-Amz-Signature)=")
 
 UNLIMITED: dict[str, "Setting"] = {
     "limits.messages_per_second": 0,
@@ -83,7 +83,11 @@ class ServerProcess:
         """Set by tests whose server speaks TLS: whose certificates its clients believe."""
         self.may_log_errors = False
         """Set by tests that make the server fail on purpose: a trace in its output is then no bug."""
-        self._settings = {**({} if has_rates else UNLIMITED), **(settings or {})}
+        self.secrets: set[str] = set()
+        """What its clients have said and heard that its output must not hold (tests/support/secrets.py)."""
+        # Loud, so that what is logged at any level is searched for secrets.
+        loud: dict[str, Setting] = {} if genuine else {"log.level": "debug"}
+        self._settings = {**loud, **({} if has_rates else UNLIMITED), **(settings or {})}
         self._config = config
         self._more_environment = dict(environment or {})
         program = module or ("beseda" if genuine else "tests.support.cheap")
@@ -107,6 +111,10 @@ class ServerProcess:
         """All that it has written since its first start: standard output, then standard error."""
         parts = [path.read_text("utf-8", "replace") for path in (self._stdout, self._stderr) if path.exists()]
         return "".join(parts)
+
+    def complaints(self) -> list[str]:
+        """The lines of it that are none of debug."""
+        return [line for line in self.output().splitlines() if " DEBUG " not in line]
 
     def launch(self) -> None:
         """Start the process without waiting for it to serve (a test of a start that is refused)."""
@@ -179,18 +187,24 @@ class ServerProcess:
             raise self._failure(f"the server did not end within {STOP_SECONDS:g} s") from None
 
     def let_go(self) -> None:
-        """End it, whatever it is doing; without a word about how it ended."""
+        """End it, whatever it is doing; without a word about how it ended. Its output holds no secret even so."""
         if self.is_running:
             self.kill()
         current.discard(self)
+        self.check_secrets()
 
     def check_output(self) -> None:
         """What no output may hold: a trace or a warning (a bug), a token or a signature."""
         output = self.output()
         if not self.may_log_errors and (bug := _BUG.search(output)):
             raise self._failure(f"the server's output tells of a bug: {bug[0]!r}")
-        if secret := _SECRET.search(output):
-            raise self._failure(f"the server's output holds a secret: {secret[0]!r}")
+        self.check_secrets()
+
+    def check_secrets(self) -> None:
+        """What no output may hold either: tokens, signatures, passwords, and what people wrote."""
+        written = secrets.texts(self.data_dir / "beseda.db")
+        if secret := secrets.find(self.output(), [*self.secrets, *written]):
+            raise self._failure(f"the server's output holds a secret: {secret!r}")
 
     def __enter__(self) -> Self:
         return self
@@ -207,7 +221,8 @@ class ServerProcess:
 
     def _environment(self) -> dict[str, str]:
         # Nothing of the developer's own settings may reach the tests; all else is needed (coverage, PATH).
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BESEDA_")}
+        ours = ("BESEDA_", "NOTIFY_", "WATCHDOG_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         settings = {variable(name): _text(value) for name, value in self._settings.items()}
         return inherited | self._more_environment | settings
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support import described
+from tests.support import described, secrets
 from tests.support.rest import Person
 
 TIMEOUT = 20.0
@@ -39,8 +39,11 @@ class Socket:
     or comes twice) fails the next call, and the closing.
     """
 
-    def __init__(self, connection: ClientConnection, since: int | None = None) -> None:
+    def __init__(
+        self, connection: ClientConnection, since: int | None = None, said: set[str] | None = None
+    ) -> None:
         self.connection = connection
+        self._secrets: set[str] = set() if said is None else said
         self.received: list[Frame] = []
         """Every frame so far, in order, `hello` among them."""
         self._unread: list[Frame] = []
@@ -58,6 +61,7 @@ class Socket:
 
     async def send(self, frame: Frame) -> None:
         """Send a frame as JSON text."""
+        secrets.note(frame, self._secrets)
         if isinstance(frame.get("temp_id"), str):
             self._sent[frame["temp_id"]] = frame
         await self.connection.send(json.dumps(frame, ensure_ascii=False))
@@ -223,7 +227,7 @@ async def open_socket(
         ssl=person.server.trust,
     )
     since = query.get("since")
-    socket = Socket(connection, since=None if since is None else int(since))
+    socket = Socket(connection, since=None if since is None else int(since), said=person.server.secrets)
     try:
         await socket.next("hello")
     except BaseException:
