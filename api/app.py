@@ -8,16 +8,34 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from api import admin, administration, auth, conversations, documents, files, health, messages, server, users
+from api import (
+    admin,
+    administration,
+    auth,
+    conversations,
+    documents,
+    files,
+    health,
+    messages,
+    metrics,
+    server,
+    users,
+)
 from api.health import Readiness
 from api.problems import HANDLERS
 from api.security import SecurityHeaders
 from api.services import Services
 from api.tarpit import Tarpit
+from api.watching import HEADER, Watching
 
 
-def build(services: Services, state: Mapping[str, Any] | None = None) -> Starlette:
-    """The application. What `state` holds is in the state of every connection too, beside the services."""
+def build(
+    services: Services, state: Mapping[str, Any] | None = None, figures: metrics.Metrics | None = None
+) -> Starlette:
+    """The application. What `state` holds is in the state of every connection too, beside the services.
+
+    `figures` are None where nobody is to be told any.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
@@ -30,8 +48,8 @@ def build(services: Services, state: Mapping[str, Any] | None = None) -> Starlet
 
     rooms = (auth, users, conversations, messages, files, admin, administration, server, documents, health)
     app = Starlette(
-        routes=[route for room in rooms for route in room.routes()],
-        middleware=[Middleware(SecurityHeaders), *_cors(services.origins)],
+        routes=[*(route for room in rooms for route in room.routes()), *metrics.routes(figures)],
+        middleware=[Middleware(Watching), Middleware(SecurityHeaders), *_cors(services.origins)],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
@@ -50,6 +68,6 @@ def _cors(origins: tuple[str, ...]) -> list[Middleware]:
             allow_origins=origins,
             allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
             allow_headers=("Authorization", "Content-Type", "Range"),
-            expose_headers=("Retry-After", "Content-Disposition", "Content-Range", "ETag"),
+            expose_headers=("Retry-After", "Content-Disposition", "Content-Range", "ETag", HEADER),
         )
     ]

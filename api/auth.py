@@ -40,17 +40,17 @@ async def register(request: Request) -> Response:
 async def login(request: Request) -> Response:
     """200: a new session's tokens, and the user."""
     parts, command = services(request), await unpaid_body(request, Login)
-    return answer(
-        await accounts.login(
-            parts.store,
-            parts.rules,
-            parts.passwords,
-            parts.presence,
-            command,
-            address(request),
-            user_agent(request),
-        )
+    tokens = await accounts.login(
+        parts.store,
+        parts.rules,
+        parts.passwords,
+        parts.presence,
+        command,
+        address(request),
+        user_agent(request),
     )
+    parts.counts.logins += 1
+    return answer(tokens)
 
 
 async def refresh(request: Request) -> Response:

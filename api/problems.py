@@ -4,8 +4,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api.requests import asker
+from api.requests import asker, services
 from api.security import HEADERS
+from api.watching import HEADER
 from protocol.codec import encode
 from protocol.errors import Refused, not_found, problem
 
@@ -28,6 +29,7 @@ def answer_to(refusal: Refused, headers: dict[str, str] | None = None) -> Respon
 async def refused(request: Request, error: Exception) -> Response:
     """The handler of every Refused."""
     assert isinstance(error, Refused)
+    services(request).counts.refusals[error.code] += 1
     if error.code == "rate_limited" or getattr(request.state, "is_unpaid", False):
         await request.state.tarpit.hold(asker(request))
     return answer_to(error)
@@ -38,7 +40,9 @@ async def unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     # To whom there is nothing under /admin, a 405 would tell that there is; so it is nobody's.
     if error.status_code != 405 or request.scope["path"].startswith("/admin/"):
+        services(request).counts.refusals["not_found"] += 1
         return answer_to(not_found())
+    services(request).counts.refusals["method_not_allowed"] += 1
     allowed = sorted(str((error.headers or {})["Allow"]).split(", "))
     refusal = Refused("method_not_allowed", f"{request.method} is none of {', '.join(allowed)}.")
     return answer_to(refusal, {"Allow": ", ".join(allowed)})
@@ -53,7 +57,11 @@ async def gone(request: Request, error: Exception) -> Response:
 async def failed(request: Request, error: Exception) -> Response:
     """A bug. uvicorn logs its trace; the client learns nothing of it. Outermost of all, so it sets its own headers."""
     # uvicorn closes the connection after this; who wants to use it again has to know.
-    return Response(_INTERNAL, 500, {**HEADERS, "Connection": "close"}, MEDIA_TYPE)
+    headers = {**HEADERS, "Connection": "close"}
+    services(request).counts.answers[500] += 1
+    if hasattr(request.state, "request_id"):
+        headers[HEADER] = request.state.request_id
+    return Response(_INTERNAL, 500, headers, MEDIA_TYPE)
 
 
 HANDLERS = {Refused: refused, HTTPException: unrouted, ClientDisconnect: gone, Exception: failed}

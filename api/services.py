@@ -1,12 +1,13 @@
 """What the handlers work with. The composition root makes it; nothing here is global."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actions.attachments import AttachmentRules
 from actions.passwords import Passwords
 from actions.rules import Rules
+from api.counts import Counts
 from protocol.entities import ServerInfo
 from storage import Store
 from storage.attachments.local import LocalFiles
@@ -38,3 +39,4 @@ class Services:
     files: LocalFiles
     attachments: AttachmentRules
     s3: "S3Files | None" = None
+    counts: Counts = field(default_factory=Counts)

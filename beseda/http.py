@@ -6,7 +6,8 @@ connection leaves nothing behind.
 
 import asyncio
 import enum
-from typing import Any
+from collections import Counter
+from typing import Any, ClassVar
 
 import httptools
 from uvicorn.config import Config
@@ -16,7 +17,7 @@ from uvicorn.server import ServerState
 from api.problems import MEDIA_TYPE
 from api.security import HEADERS
 from protocol.codec import encode
-from protocol.errors import Refused, problem
+from protocol.errors import Code, Refused, problem
 
 HEADER_SECONDS = 10.0
 PACE_SECONDS = 20.0
@@ -46,6 +47,7 @@ class HttpProtocol(HttpToolsProtocol):
     """One HTTP connection, until it ends or becomes a socket."""
 
     header_bytes = 32 * 1024
+    refusals: ClassVar[Counter[Code]]
 
     def __init__(
         self,
@@ -324,6 +326,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._unwatch()
         self._is_refused = True
         if not self._was_answered_early():
+            self.refusals[refusal.code] += 1
             self.transport.write(self._answer(refusal))
         # Closed at once, with bytes unread, the connection would be reset and the answer lost on its way.
         if self.transport.can_write_eof():
@@ -360,6 +363,10 @@ class HttpProtocol(HttpToolsProtocol):
         return Refused("headers_too_large", f"The URL and headers may have {limit}.")
 
 
-def protocol_class(header_bytes: int) -> type[HttpProtocol]:
-    """The protocol with this cap. uvicorn makes its instances, so what they need to know is in the class."""
-    return type("HttpProtocol", (HttpProtocol,), {"header_bytes": header_bytes})
+def protocol_class(header_bytes: int, refusals: Counter[Code] | None = None) -> type[HttpProtocol]:
+    """The protocol with this cap, which counts its `refusals` there.
+
+    uvicorn makes its instances, so what they need to know is in the class.
+    """
+    members = {"header_bytes": header_bytes, "refusals": Counter() if refusals is None else refusals}
+    return type("HttpProtocol", (HttpProtocol,), members)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from protocol.codec import encode
 from protocol.times import rfc3339
+from protocol.tracing import doer
 
 # They write requests with their query strings, which hold tokens and signatures, at INFO and DEBUG.
 TALKATIVE = (
@@ -65,7 +66,8 @@ class Text(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The record's first line."""
         fields = "".join(f" {name}={encode(value).decode()}" for name, value in _fields(record).items())
-        return super().formatMessage(record) + fields
+        # uvicorn's "Exception in ASGI application" brings an end of the line of its own.
+        return super().formatMessage(record).rstrip("\n") + fields
 
 
 class Json(logging.Formatter):
@@ -87,8 +89,12 @@ class Json(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What `extra={"fields": {...}}` gave the record; what is no Unicode must not make a log line fail."""
-    fields: dict[str, Any] = getattr(record, "fields", {})
+    """Whose doing it is, and what `extra={"fields": {...}}` gave the record.
+
+    What is no Unicode must not make a log line fail.
+    """
+    by = doer.get()
+    fields: dict[str, Any] = {**(by.log_fields if by else {}), **getattr(record, "fields", {})}
     return {
         name: without_secrets(value.encode("utf-8", "replace").decode()) if isinstance(value, str) else value
         for name, value in fields.items()

@@ -30,7 +30,12 @@ class PasswordPool:
 
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="passwords", initializer=_step_back)
-        self._room = workers + MAX_WAITING
+        self._most = self._room = workers + MAX_WAITING
+
+    @property
+    def waiting(self) -> int:
+        """How many passwords wait, or are at work."""
+        return self._most - self._room
 
     async def hash(self, password: str) -> str:
         """The encoded hash to keep. Raises Refused `unavailable`."""

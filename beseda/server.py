@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -34,6 +35,7 @@ from beseda.control.commands import Desk
 from beseda.control.serving import Control
 from beseda.greeting import greeting
 from beseda.http import HttpProtocol, protocol_class
+from beseda.lag import measured_lag
 from beseda.listening import CannotListen, bind, cannot_listen, listen
 from beseda.passwords import PasswordPool
 from beseda.remote import open_remote
@@ -46,6 +48,9 @@ from storage import Settings as StorageSettings
 from storage import Unusable, database, open_store, users
 from storage.attachments.local import LocalFiles
 from storage.store import wall_clock
+
+if TYPE_CHECKING:
+    from beseda.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -125,20 +130,27 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
         await control.open()
         if certificate is not None:
             await parts.enter_async_context(keeping_fresh(certificate))
-        yield Server(config, services, hub, control, certificate)
+        figures = _figures(config, services, hub, passwords, parts)
+        yield Server(config, services, hub, control, certificate, figures)
 
 
 class Server(uvicorn.Server):
     """uvicorn's server, which drains before it stops."""
 
     def __init__(
-        self, config: Config, services: Services, hub: Hub, control: Control, certificate: Certificate | None
+        self,
+        config: Config,
+        services: Services,
+        hub: Hub,
+        control: Control,
+        certificate: Certificate | None,
+        figures: "Metrics | None",
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                api.build(services, {"hub": hub}),
+                api.build(services, {"hub": hub}, figures),
                 loop="none",
-                http=protocol_class(config.limits.header_bytes),
+                http=protocol_class(config.limits.header_bytes, services.counts.refusals),
                 ws=Connection,
                 lifespan="on",
                 log_config=None,
@@ -258,6 +270,20 @@ def _certificate(config: Config) -> Certificate | None:
     """The one that the settings name. Raises BadCertificate."""
     server = config.server
     return Certificate(Path(server.tls_cert), Path(server.tls_key)) if server.tls_cert else None
+
+
+def _figures(
+    config: Config, services: Services, hub: Hub, passwords: PasswordPool, parts: contextlib.AsyncExitStack
+) -> "Metrics | None":
+    """What Prometheus is told; None where it is told nothing, and then its library is not loaded either."""
+    if not config.metrics.enabled:
+        return None
+    from beseda.metrics import Metrics, Sources
+
+    lag = parts.enter_context(measured_lag())
+    backups_folder = backups.folder(services.store.settings.data_dir, config.backup)
+    sources = Sources(services, hub, passwords, lag, partial(backups.last_at, backups_folder))
+    return Metrics(config.metrics.token.get_secret_value(), sources)
 
 
 def _rules(config: Config, key: bytes, clock: Callable[[], int], s3: S3Links | None) -> Rules:

@@ -325,6 +325,17 @@ class Log(Section):
     )
 
 
+class Metrics(Section):
+    """Figures for Prometheus."""
+
+    enabled: bool = Field(default=False, description="Whether GET /metrics tells figures to Prometheus.")
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="What Prometheus must send as its bearer token; long and random. Better in the environment:"
+        " BESEDA_METRICS__TOKEN.",
+    )
+
+
 class Config(Section):
     """All settings of a server."""
 
@@ -337,10 +348,16 @@ class Config(Section):
     attachments: Attachments = Attachments()
     backup: Backup = Backup()
     log: Log = Log()
+    metrics: Metrics = Metrics()
 
 
 def conflict(config: Config) -> tuple[str, str] | None:
     """A setting that doesn't go with another one, and why; None if all go together."""
+    token = config.metrics.token.get_secret_value()
+    if config.metrics.enabled and not token:
+        return "metrics.token", "must be set where metrics.enabled is true"
+    if not all("!" <= sign <= "~" for sign in token):
+        return "metrics.token", "must be of ASCII letters, digits and signs, without spaces"
     tls = {"tls_cert": config.server.tls_cert, "tls_key": config.server.tls_key}
     for name, other in zip(tls, reversed(tls), strict=True):
         if tls[other] and not tls[name]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from actions import sessions
 from protocol.errors import Refused
+from protocol.tracing import extra
 from storage import Store
 from storage.writer import Outcome, unavailable
 
@@ -55,7 +56,7 @@ class Admission:
                     self._turn_away(refusal)
             self._go_on()
 
-        self._store.submit(partial(sessions.admit, actor=connection.actor), done)
+        self._store.submit(partial(sessions.admit, actor=connection.actor), done, connection)
 
     def _turn_away(self, refusal: Refused) -> None:
         """Those in the line have waited for the store as long: they must not wait anew, so many at a time."""
@@ -69,5 +70,5 @@ class Admission:
             try:
                 connection.shake_hands(request)
             except Exception:
-                logger.exception("An upgrade was not answered")
+                logger.exception("An upgrade was not answered", extra=extra(connection))
                 connection.abort()

@@ -14,6 +14,7 @@ from hub.typing import Typing
 from protocol import closing
 from protocol.commands import Read, SendMessage, TypingStart, TypingStop
 from protocol.errors import Refused, not_found
+from protocol.tracing import Named, doer
 from storage import Store, Transaction
 from storage.writer import Outcome, unavailable
 
@@ -101,7 +102,8 @@ class Answering:
         self, connection: Incoming, echo: dict[str, Any], action: Callable[[Transaction], Any]
     ) -> None:
         connection.asked()
-        self._store.submit(sessions.acting(connection.actor, action), partial(_answer, connection, echo))
+        done = partial(_answer, connection, echo)
+        self._store.submit(sessions.acting(connection.actor, action), done, connection)
 
     def _send_from_s3(self, connection: Incoming, command: SendMessage, echo: dict[str, Any]) -> None:
         """Send what S3 has to be asked for; the connection's later frames wait, and nobody else's."""
@@ -109,6 +111,7 @@ class Answering:
         connection.hold()
 
         async def send() -> None:
+            doer.set(Named(connection.log_fields))
             outcome = Outcome()
             try:
                 outcome.result = await sending.send(

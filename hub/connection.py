@@ -90,6 +90,7 @@ class Connection(Incoming):
     def reject(self, refusal: Refused) -> None:
         """Answer the upgrade with an HTTP error."""
         if self.state is State.ADMITTING:
+            self.hub.counts.turned_away[refusal.code] += 1
             self._depart(handshake.refuse(refusal), is_last=True)
 
     # The handshake.

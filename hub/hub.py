@@ -1,6 +1,7 @@
 """The hub: who is connected, and what was committed brought to the sockets of those concerned."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from hub.admission import Admission
 from hub.answering import Answering
 from hub.backlogs import Backlogs
 from hub.connection import Connection
+from hub.counts import Counts
 from hub.outgoing import Outgoing
 from hub.presence import Presence
 from hub.proofs import Proofs
@@ -26,6 +28,7 @@ from protocol import closing
 from protocol.errors import Refused
 from protocol.events import Fact, SocketAdmitted, SocketCaughtUp
 from protocol.times import rfc3339
+from protocol.tracing import extra
 from storage import Store
 from storage.store import wall_clock
 from storage.writer import Outcome
@@ -54,6 +57,9 @@ class Hub:
         self.settings = settings
         self.timers = asyncio.get_running_loop()
         self.is_draining = False
+        self.counts = Counts()
+        self.numbers = itertools.count(1)
+        """The connections' own."""
         self._store = store
         self._clock = clock
         self._registry = Registry[Connection](settings.live_members)
@@ -66,12 +72,15 @@ class Hub:
         self.backlogs = Backlogs(settings.total_backlog_bytes, self._wheel)
         self.proofs = Proofs(store, rules, self.timers)
         self.admission = Admission(store, settings.sockets)
-        self._resuming = Resuming(store, rules, self._registry, self.timers, settings.receipt_seconds)
+        self._resuming = Resuming(
+            store, rules, self._registry, self.timers, settings.receipt_seconds, self.counts
+        )
         self._publisher = Publisher(
             self._registry,
             self._typing,
             self.timers,
             settings.receipt_seconds,
+            self.counts,
             {SocketAdmitted: self._socket_admitted, SocketCaughtUp: self._resuming.caught_up},
         )
 
@@ -84,6 +93,16 @@ class Hub:
     def connected(self) -> tuple[int, int]:
         """How many sockets are open, and how many users are online."""
         return len(self._wheel), len(self._registry.peers)
+
+    @property
+    def waiting(self) -> int:
+        """How many sockets wait to be opened."""
+        return len(self.admission.line) + self.admission.under_way
+
+    @property
+    def backlog(self) -> int:
+        """How many bytes wait for all clients together to read on. Each socket is asked."""
+        return sum(connection.backlog for connection in self._wheel)
 
     def publish(self, facts: Sequence[Fact]) -> None:
         """Tell what a commit brought, in its order; to each socket in one write."""
@@ -144,6 +163,9 @@ class Hub:
         if connection.replay is None:
             peer.live.remove(connection)
         self._wheel.discard(connection)
+        by, code = connection.ending
+        self.counts.closed[by, code] += 1
+        logger.debug("A socket was closed by the %s with %s", by, code, extra=extra(connection))
         self._typing.stop_all(user_id, connection)
         if not peer.connections:
             self._presence.left(user_id)
@@ -165,10 +187,13 @@ class Hub:
         contacts = peer.contacts()
         peer.connections.append(connection)
         self._wheel.add(connection)
+        self.counts.opened += 1
+        logger.debug("A socket was opened by user %d", fact.user_id, extra=extra(connection))
         greeting = [frames.hello(fact.user_id, fact.event_id, fact.log)]
         greeting += [frames.online(contact.user_id) for contact in contacts]
         replay = connection.replay
         if replay is not None and not replay.since.is_of(fact.log, fact.event_id):
+            self.counts.resyncs += 1
             greeting.append(frames.resync(fact.event_id, fact.log))
             replay = connection.replay = None
         connection.open(greeting)
@@ -217,7 +242,7 @@ class Hub:
                 connection.flush(now)
             except Exception:
                 # One socket's failure must not leave the others waiting for ever.
-                logger.exception("A socket could not be written to")
+                logger.exception("A socket could not be written to", extra=extra(connection))
                 connection.abort()
 
 

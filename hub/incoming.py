@@ -15,6 +15,7 @@ from hub.outgoing import Outgoing
 from protocol import closing
 from protocol.codec import decode, parse_frame
 from protocol.errors import Refused
+from protocol.tracing import extra
 
 if TYPE_CHECKING:
     from hub.hub import Hub
@@ -58,6 +59,7 @@ class Incoming(Outgoing):
         """Tell the client that its frame `echo` was refused."""
         if self.state is not State.OPEN:
             return
+        self.hub.counts.refusals[refusal.code] += 1
         self.add(frames.error(refusal, echo))
         if self._meter.is_flood:
             self.close(closing.FLOODING, f"{FLOOD} frames in a row were rate_limited")
@@ -144,7 +146,7 @@ class Incoming(Outgoing):
             self._take_each(frames_in)
         except Exception:
             # Left open, it would have lost frames that the client waits for; broken off, nobody would know why.
-            logger.exception("What a client sent was not handled")
+            logger.exception("What a client sent was not handled", extra=extra(self))
             self.close(closing.BUG, "an error in the server")
 
     def _take_each(self, frames_in: list[bytes | Frame]) -> None:

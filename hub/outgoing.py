@@ -7,13 +7,19 @@ from websockets.protocol import SEND_EOF
 from websockets.server import ServerProtocol
 
 from hub import frames
+from hub.counts import By
 from hub.endpoint import Endpoint, State
 from hub.pulse import Pulse
 from hub.replay import Replay
 from protocol import closing
+from protocol.tracing import Fields
 
 if TYPE_CHECKING:
     from hub.hub import Hub
+
+
+_USUAL = (1000, 1001, 1005)
+"""What clients close with. Other codes of theirs are told as one: they can be whatever a client makes up."""
 
 
 class Outgoing(Endpoint):
@@ -22,13 +28,15 @@ class Outgoing(Endpoint):
     What is added with `add` leaves in one write with everything else of the same commit or turn of the loop.
     """
 
-    __slots__ = ("_protocol", "hub", "pending", "pulse", "replay")
+    __slots__ = ("_protocol", "hub", "number", "pending", "pulse", "replay")
 
     _protocol: ServerProtocol
 
     def __init__(self, connections: set[Any], hub: "Hub") -> None:
         super().__init__(connections, hub.settings, hub.timers)
         self.hub = hub
+        self.number = next(hub.numbers)
+        """What the log calls it."""
         self.pending: list[bytes] = []
         self.pulse = Pulse(hub.timers, hub.settings, self._ping, self._give_up)
         self.replay: Replay | None = None
@@ -87,6 +95,21 @@ class Outgoing(Endpoint):
         if self._protocol.state is PROTOCOL_OPEN:
             self._protocol.send_close(code, reason)
         self._finish()
+
+    # For who watches.
+
+    @property
+    def log_fields(self) -> Fields:
+        """What lines of the log say of it."""
+        return {"connection_id": self.number}
+
+    @property
+    def ending(self) -> tuple[By, str]:
+        """Who closed it, and with which code: 1006 where the connection broke without one."""
+        came, sent = self._protocol.close_rcvd, self._protocol.close_sent
+        if came is not None and self._protocol.close_rcvd_then_sent is not False:
+            return "client", str(int(came.code)) if came.code in _USUAL else "other"
+        return ("client", "1006") if sent is None else ("server", str(int(sent.code)))
 
     # The end.
 

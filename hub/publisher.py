@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from hub import frames
 from hub.connection import Connection
+from hub.counts import Counts
 from hub.pace import Pace
 from hub.registry import Peer, Registry
 from hub.timers import Timers
@@ -61,10 +62,12 @@ class Publisher:
         typing: Typing,
         timers: Timers,
         receipt_seconds: float,
+        counts: Counts,
         others: Mapping[type[Fact], Callable[[Any], None]],
     ) -> None:
         self._registry = registry
         self._typing = typing
+        self._counts = counts
         self._reads = Pace(timers, receipt_seconds, self._tell_receipt)
         self._tellers: dict[type[Fact], Callable[[Any], None]] = {
             MessageRepeated: self._message_repeated,
@@ -97,6 +100,7 @@ class Publisher:
     def _messages_posted(self, run: list[MessagePosted]) -> None:
         """Messages that follow each other in one conversation: who sent none of them is handed all of them at once."""
         conversation_id = run[0].conversation_id
+        self._counts.messages += len(run)
         for fact in run:
             if fact.origin is None:
                 # On a socket it ended with the frame, in the order of frames: the next start may have come by now.
@@ -108,14 +112,17 @@ class Publisher:
         joined = b"".join(made)
         message_id = run[-1].event_id
         senders = {fact.sender_id for fact in run}
+        sockets = 0
         for user_id, peer in room.peers.items():
             if user_id in senders:
                 for fact, frame in zip(run, made, strict=True):
-                    _send_to_sender(fact, frame, peer)
+                    self._counts.deliveries += _send_to_sender(fact, frame, peer)
                 continue
             for connection in peer.live:
                 connection.add(joined)
                 connection.pulse.handed[conversation_id] = message_id
+            sockets += len(peer.live)
+        self._counts.deliveries += sockets * len(run)
 
     def _message_repeated(self, fact: MessageRepeated) -> None:
         if isinstance(fact.origin, Connection) and fact.origin.is_open:
@@ -201,16 +208,18 @@ def _goes_on(run: list[MessagePosted], fact: Fact) -> bool:
     return isinstance(fact, MessagePosted) and fact.conversation_id == run[0].conversation_id
 
 
-def _send_to_sender(fact: MessagePosted, frame: bytes, peer: Online) -> None:
-    """One of a run of messages, to a user who sent one of them."""
+def _send_to_sender(fact: MessagePosted, frame: bytes, peer: Online) -> int:
+    """One of a run of messages, to a user who sent one of them: to how many sockets of another's than its sender's."""
     if peer.user_id != fact.sender_id:
         for connection in peer.live:
             connection.add(frame)
             connection.pulse.handed[fact.conversation_id] = fact.event_id
-    elif fact.temp_id is not None:
+        return len(peer.live)
+    if fact.temp_id is not None:
         _send_own(fact, fact.temp_id, peer)
     else:
         send((peer,), frame)
+    return 0
 
 
 def _send_own(fact: MessagePosted, temp_id: str, sender: Online) -> None:

@@ -18,6 +18,7 @@ from actions.replay import Page
 from actions.rules import Rules
 from actions.sessions import acting
 from hub import frames
+from hub.counts import Counts
 from hub.publisher import as_user
 from hub.registry import Registry
 from hub.replay import Replay
@@ -32,6 +33,7 @@ from protocol.events import (
     UnreadChanged,
     UserUpdated,
 )
+from protocol.tracing import Named, doer
 from storage import Snapshot, Store
 
 if TYPE_CHECKING:
@@ -62,12 +64,14 @@ class Resuming:
         registry: "Registry[Connection]",
         timers: Timers,
         receipt_seconds: float,
+        counts: Counts,
     ) -> None:
         self._store = store
         self._rules = rules
         self._slack = round(1000 * receipt_seconds) + SLACK_MILLISECONDS
         self._registry = registry
         self._timers = timers
+        self._counts = counts
         self._turn = asyncio.Semaphore()
         # Whoever resumes on twenty sockets stands in the queue once, like everybody else.
         self._own_turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -85,11 +89,13 @@ class Resuming:
         if connection is None or not connection.is_open:
             return
         if fact.is_too_far:
+            self._counts.resyncs += 1
             connection.add(frames.resync(fact.event_id, fact.log))
         else:
             self._hand(connection, fact.events)
             for receipt in fact.receipts:
                 connection.add(_encode_receipt(receipt))
+            self._counts.resumed += 1
             connection.add(frames.resumed(fact.event_id))
         connection.replay = None
         self._registry.peers[fact.user_id].live.append(connection)
@@ -100,6 +106,7 @@ class Resuming:
             await asyncio.wait(self._tasks)
 
     async def _run(self, connection: "Connection", state: Replay) -> None:
+        doer.set(Named(connection.log_fields))
         try:
             await self._replay(connection, state)
             if connection.replay is not None:
@@ -151,6 +158,7 @@ class Resuming:
         return await self._store.write(acting(actor, lambda tx: replay.finish(tx, rules, actor, after, page)))
 
     def _hand(self, connection: "Connection", events: tuple[Event, ...]) -> None:
+        self._counts.replayed += len(events)
         for event in events:
             connection.add(self._encode(event))
             if isinstance(event, MessagePosted) and event.sender_id != connection.actor.user_id:

@@ -50,6 +50,12 @@ def client(peer: str, headers: Iterable[tuple[str, str]], trusted: tuple[str, ..
     return str(address), scheme
 
 
+def is_trusted(peer: str, trusted: tuple[str, ...]) -> bool:
+    """Whether the other end of a connection is a proxy of ours."""
+    address = _address(peer)
+    return address is not None and _is_trusted(address, trusted)
+
+
 def _is_trusted(address: Address, trusted: tuple[str, ...]) -> bool:
     return any(address in network for network in networks(trusted))
 

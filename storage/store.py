@@ -7,6 +7,7 @@ import math
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
@@ -15,7 +16,9 @@ import aiosqlite
 
 from protocol.errors import Refused
 from protocol.events import Fact
+from protocol.tracing import Doer, doer, extra
 from storage import database
+from storage.counts import Counts
 from storage.failures import is_database_failure
 from storage.transaction import Snapshot, Transaction, Unit
 from storage.writer import Batch, Outcome, Writer, unavailable
@@ -28,11 +31,12 @@ Publisher = Callable[[Sequence[Fact]], None]
 
 
 class Waiting(NamedTuple):
-    """A unit of work that is to be committed, since when (monotonic, seconds), and whom to tell its outcome."""
+    """A unit of work that is to be committed: whom to tell its outcome, since when (monotonic, seconds), and whose."""
 
     unit: Unit
     done: Done
     since: float
+    doer: Doer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,11 @@ class Thread(aiosqlite.Connection):
         """The connection itself; for functions that run on its thread."""
         return self._conn
 
+    @property
+    def native_id(self) -> int | None:
+        """The system's number of the thread."""
+        return self._thread.native_id
+
 
 class Store:
     """The one road to the database. Made by `open_store`."""
@@ -96,15 +105,41 @@ class Store:
         self._fatal: Exception | None = None
         self._deadline: float | None = None
         self._busy_seconds = database.BUSY_SECONDS
+        self._committing_since: float | None = None
+        self.counts = Counts()
 
-    def submit(self, unit: Unit, done: Done) -> None:
-        """Queue a unit of work; `done` gets its outcome after its facts were published. Never blocks."""
+    @property
+    def waiting(self) -> int:
+        """How many units of work wait for the commit that is under way to end."""
+        return len(self._waiting)
+
+    @property
+    def reading(self) -> int:
+        """How many reads are under way or wait."""
+        return sum(load for _, [load] in self._readers)
+
+    @property
+    def committing_seconds(self) -> float:
+        """For how long the commit that is under way has lasted; 0 where none is."""
+        return 0.0 if self._committing_since is None else time.monotonic() - self._committing_since
+
+    @property
+    def writer_thread(self) -> int | None:
+        """The system's number of the thread that writes."""
+        return self._writer_thread.native_id
+
+    def submit(self, unit: Unit, done: Done, by: Doer | None = None) -> None:
+        """Queue a unit of work; `done` gets its outcome after its facts were published. Never blocks.
+
+        Should it fail, the log says that it was done for `by`.
+        """
         if self._fatal is not None or self._is_over() or len(self._waiting) >= self.settings.max_waiting:
             asyncio.get_running_loop().call_soon(done, Outcome(error=unavailable()))
             return
-        self._waiting.append(Waiting(unit, done, time.monotonic()))
+        self._waiting.append(Waiting(unit, done, time.monotonic(), by))
         if self._committing is None:
-            self._committing = asyncio.create_task(self._commit_all())
+            # In a context of its own: what it does is not for the first one's sake alone.
+            self._committing = asyncio.create_task(self._commit_all(), context=Context())
 
     async def write(self, unit: Callable[[Transaction], T]) -> T:
         """Run a unit of work and wait until it is durable and published.
@@ -125,7 +160,7 @@ class Store:
             else:
                 future.set_result(outcome.result)
 
-        self.submit(unit, done)
+        self.submit(unit, done, doer.get())
         return await future
 
     async def read(self, query: Callable[[Snapshot], T]) -> T:
@@ -179,8 +214,15 @@ class Store:
     # What runs on the writer's thread.
 
     def _write(self, units: Sequence[Unit], since: float) -> Batch:
+        began = time.perf_counter()
         self._limit_waiting(since)
-        return self._writer.commit(units)
+        batch = self._writer.commit(units)
+        if batch.is_committed:
+            self.counts.units.observe(len(units))
+            self.counts.seconds.observe(time.perf_counter() - began)
+        else:
+            self.counts.failed += 1
+        return batch
 
     def _fold(self) -> None:
         self._limit_waiting(time.monotonic())
@@ -214,11 +256,15 @@ class Store:
 
     async def _commit(self, units: Sequence[Unit], since: float) -> Batch:
         if self._fatal is None and not self._is_over():
+            self._committing_since = time.monotonic()
             try:
                 return await self._writer_thread.run(lambda: self._write(units, since))
             except Exception:
                 # The store is closed, or not even a ROLLBACK was possible. Whoever waits must hear of it.
                 logger.exception("A batch of %d units was not committed", len(units))
+                self.counts.failed += 1
+            finally:
+                self._committing_since = None
         return Batch([Outcome(error=unavailable()) for _ in units])
 
     def _conclude(self, taken: list[Waiting], batch: Batch) -> None:
@@ -229,13 +275,13 @@ class Store:
             self.publish(batch.facts)
         except Exception:
             logger.exception("A commit's facts were not all told")
-        for (_, done, _), outcome in zip(taken, batch.outcomes, strict=True):
+        for (_, done, _, by), outcome in zip(taken, batch.outcomes, strict=True):
             if outcome.error is not None and not isinstance(outcome.error, Refused):
-                logger.error("A unit of work failed", exc_info=outcome.error)
+                logger.error("A unit of work failed", exc_info=outcome.error, extra=extra(by))
             try:
                 done(outcome)
             except Exception:
-                logger.exception("An outcome was not told")
+                logger.exception("An outcome was not told", extra=extra(by))
 
 
 @contextlib.asynccontextmanager

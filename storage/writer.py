@@ -50,6 +50,7 @@ class Batch:
 
     outcomes: list[Outcome]
     facts: list[Fact] = field(default_factory=list)
+    is_committed: bool = True
     fatal: Exception | None = None
 
 
@@ -89,7 +90,7 @@ class Writer:
             if fatal is None:  # otherwise whoever stops the server says why
                 logger.error("A batch of %d units was not committed: %s", len(units), cause)
             self._roll_back()
-            return Batch([Outcome(error=unavailable()) for _ in units], fatal=fatal)
+            return Batch([Outcome(error=unavailable()) for _ in units], is_committed=False, fatal=fatal)
 
     def _attempt(self, units: Sequence[Unit], *, is_first: bool) -> Batch:
         # IMMEDIATE: a transaction that begins by reading cannot always become a writer.

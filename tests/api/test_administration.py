@@ -1,5 +1,6 @@
 """What admins do with accounts over REST; `tests/test_authorization.py` has what others find."""
 
+import re
 from typing import Any
 
 import pytest
@@ -203,7 +204,9 @@ async def test_what_admins_do_stands_in_the_audit_trail_and_what_is_refused_does
 
     output = server.output()[before:]
     trail = [
-        line.partition(" audit: ")[2] for line in output.splitlines() if line.endswith(f" by={admin.id}")
+        re.sub(r'request_id="\w+" ', "", line.partition(" audit: ")[2])
+        for line in output.splitlines()
+        if line.endswith(f" by={admin.id}")
     ]
     assert trail == [
         f"user_added user_id={user_id} is_admin=false by={admin.id}",

@@ -78,6 +78,7 @@ async def test_no_secret_stands_in_the_trace_of_a_bug(
     output = capsys.readouterr().err
     assert "a bug that tells http" in output
     assert "cannot be served" in output
+    assert answer.headers["x-request-id"] in output, "whose trace it is"
     assert "Traceback" in output
     for secret in ("CANARY", token[:10], token[-10:]):
         assert secret not in output + answer.text

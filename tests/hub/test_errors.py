@@ -148,7 +148,7 @@ async def test_what_the_store_cannot_do_is_unavailable_and_says_when_to_try_agai
     dialog = await house.dialog(ann, bob)
     socket = await house.connect(ann)
 
-    def full(unit: object, done: Any) -> None:
+    def full(unit: object, done: Any, by: object = None) -> None:
         house.hub.timers.call_soon(done, Outcome(error=Refused("unavailable", retry_after=1)))
 
     with monkeypatch.context() as patch:

@@ -1,11 +1,13 @@
 """No token ever reaches a log, however much is logged."""
 
 import logging
+import re
 
 import pytest
 
 from tests.support.hub import House
 from tests.support.raw import BINARY
+from tests.support.secrets import overhearing
 
 
 async def test_no_token_is_logged_at_the_level_of_debug(
@@ -53,3 +55,45 @@ async def test_what_people_write_is_not_logged(house: House, caplog: pytest.LogC
     # The test's own client, and asyncio's debug mode, which shows what a slow machine was slow with.
     assert writers <= {"asyncio", "websockets.client"}
     assert "message_sent" in caplog.text, "this is not the log of it all"
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        ("hub.answering.messages.send", "A unit of work failed"),
+        ("hub.incoming.parse_frame", "What a client sent was not handled"),
+    ],
+)
+async def test_what_goes_wrong_with_a_frame_is_logged_with_its_socket(
+    house: House, monkeypatch: pytest.MonkeyPatch, broken: str, line: str
+) -> None:
+    def bug(*arguments: object, **more: object) -> None:
+        raise ValueError("a bug, says the test")
+
+    ann, bob = await house.people("ann", "bob")
+    dialog = await house.dialog(ann, bob)
+    await house.connect(bob)
+    socket = await house.connect(ann)
+    number = house.connection(ann).number
+    monkeypatch.setattr(broken, bug)
+    with overhearing() as heard:
+        await socket.send_message(dialog, "hello")
+        await house.until(lambda: any(line in said for said in heard.lines), "the line")
+    assert any(f"{line} connection_id={number}\nTraceback" in said for said in heard.lines)
+
+
+async def test_what_goes_wrong_with_a_replay_is_logged_with_its_socket(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*arguments: object, **more: object) -> None:
+        raise ValueError("a bug, says the test")
+
+    ann = await house.person("ann")
+    monkeypatch.setattr("hub.resuming.replay.first_page", bug)
+    with overhearing() as heard:
+        socket = await house.connect(ann, since=0)
+        assert await socket.closed() == 1011
+    [number] = {found[1] for said in heard.lines if (found := re.search(r"connection_id=(\d+)", said))}
+    assert any(f"A replay failed connection_id={number}\nTraceback" in said for said in heard.lines)
+    assert any(f"was opened by user {ann.id} connection_id={number}" in said for said in heard.lines)
+    assert any(f"was closed by the server with 1011 connection_id={number}" in said for said in heard.lines)

@@ -30,9 +30,9 @@ def units(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     submitted: list[Any] = []
     submit = house.store.submit
 
-    def note(unit: Any, done: Any) -> None:
+    def note(unit: Any, done: Any, by: Any = None) -> None:
         submitted.append(unit)
-        submit(unit, done)
+        submit(unit, done, by)
 
     monkeypatch.setattr(house.store, "submit", note)
     return submitted

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sqlite3
 import threading
@@ -13,8 +14,10 @@ import pytest
 
 from protocol.errors import Refused
 from protocol.events import Fact
+from protocol.tracing import Named, doer
 from storage import Snapshot, Transaction, database
 from storage.writer import Outcome
+from tests.support.secrets import overhearing
 from tests.support.store import House, keep, kept, open_house, refusal, told
 
 WAIT = 20
@@ -362,3 +365,45 @@ async def test_the_thread_of_the_database_logs_no_statements(
     caplog.set_level(logging.INFO)
     await house.write(keep(1))
     assert caplog.records == []
+
+
+async def test_a_unit_that_fails_is_logged_as_the_doing_of_whoever_asked_for_it(house: House) -> None:
+    def broken(tx: Transaction) -> None:
+        raise ValueError("a bug, says the test")
+
+    def ask(for_whom: str) -> asyncio.Task[None]:
+        context = contextvars.copy_context()
+        context.run(doer.set, Named({"request_id": for_whom}))
+        return asyncio.create_task(house.write(broken), context=context)
+
+    outcomes: list[Outcome] = []
+    with overhearing() as heard:
+        # All of one commit, which is begun for the first one.
+        asked = [ask("first"), ask("second")]
+        await asyncio.sleep(0)
+        house.store.submit(broken, outcomes.append, Named({"connection_id": 3}))
+        house.store.submit(broken, outcomes.append)
+        await asyncio.gather(*asked, return_exceptions=True)
+        await house.store.idle()
+    assert len(outcomes) == 2
+    told = [line.splitlines()[0].partition("A unit of work failed")[2] for line in heard.lines]
+    assert told == [' request_id="first"', ' request_id="second"', " connection_id=3", ""]
+
+
+async def test_commits_are_counted_with_their_units_and_those_that_fail_apart(house: House) -> None:
+    counts = house.store.counts
+    before, units = sum(counts.units.counts), counts.units.sum
+    gate = Gate()
+    held = asyncio.create_task(house.write(gate))
+    await asyncio.to_thread(gate.entered.wait, WAIT)
+    later = [asyncio.create_task(house.write(keep(number))) for number in range(7)]
+    await asyncio.sleep(0)
+    assert house.store.waiting == 7
+    assert house.store.committing_seconds > 0
+    gate.opened.set()
+    await asyncio.gather(held, *later)
+    assert (sum(counts.units.counts) - before, counts.units.sum - units) == (2, 8)
+    assert sum(counts.seconds.counts) == sum(counts.units.counts)
+    assert (house.store.waiting, house.store.committing_seconds, counts.failed) == (0, 0.0, 0)
+    assert (await refusal(house.write(broken_disk))).code == "unavailable"
+    assert (sum(counts.units.counts) - before, counts.failed) == (2, 1)
