@@ -3,7 +3,7 @@
 import secrets
 from typing import NamedTuple
 
-from actions import invites
+from actions import audit, invites
 from actions.actor import Actor
 from actions.passwords import Passwords
 from actions.rules import Rules
@@ -59,7 +59,9 @@ async def register(
             stored_invites.spend(tx, invite.id)
         return made
 
-    return await store.write(unit)
+    registered = await store.write(unit)
+    audit.record("registered", user_id=registered["id"], address=address)
+    return registered
 
 
 async def login(
@@ -79,13 +81,16 @@ async def login(
     email_key = names.email_key(command.email)
     found = await store.read(lambda snapshot: users.credentials(snapshot, email_key))
     user_id, encoded = found or (0, None)
+    user_agent = user_agent[:USER_AGENT_CHARS]
     # Only now, so that what is under way at once is bounded by the passwords that may wait.
     with rules.attempts.at_password(user_id or email_key, address):
         if not await passwords.verify(encoded, command.password):
+            # What was given for an account that there is not may be anything, even a password in the wrong field.
+            audit.refused("login_failed", user_id=user_id or None, address=address, user_agent=user_agent)
             raise _wrong_credentials()
     refresh_id = secrets.token_urlsafe(16)
 
-    def unit(tx: Transaction) -> TokenPair:
+    def unit(tx: Transaction) -> tuple[int, TokenPair]:
         # A change of the password ends all sessions, and this would be one that it has missed.
         if users.password(tx, user_id) != encoded:
             raise _wrong_credentials()
@@ -98,15 +103,17 @@ async def login(
             refresh_id=refresh_id,
             expires_at=tx.now + rules.refresh_seconds * 1000,
             address=address,
-            user_agent=user_agent[:USER_AGENT_CHARS],
+            user_agent=user_agent,
         )
-        return {
+        return session_id, {
             "access_token": rules.tokens.issue_access(user_id, session_id),
             "refresh_token": rules.tokens.issue_refresh(user_id, session_id, refresh_id),
             "user": own(tx, user_id, online=presence(user_id)),
         }
 
-    return await store.write(unit)
+    session_id, tokens = await store.write(unit)
+    audit.record("login", user_id=user_id, session_id=session_id, address=address, user_agent=user_agent)
+    return tokens
 
 
 async def change_password(
@@ -126,6 +133,7 @@ async def change_password(
         end_others(tx, actor)
 
     await store.write(acting(actor, unit))
+    audit.record("password_changed", user_id=actor.user_id, session_id=actor.session_id, address=address)
 
 
 def named(username: str, email: str) -> Named:
@@ -160,6 +168,9 @@ async def prove_password(
     encoded = await store.read(acting(actor, lambda snapshot: users.password(snapshot, actor.user_id)))
     with rules.attempts.at_password(actor.user_id, address):
         if not await passwords.verify(encoded, given):
+            audit.refused(
+                "password_wrong", user_id=actor.user_id, session_id=actor.session_id, address=address
+            )
             raise wrong_password()
     return encoded
 

@@ -1,5 +1,6 @@
 """Changing one's own name and email (docs/protocol.md section 2)."""
 
+from actions import audit
 from actions.accounts import prove_password, require_free, require_password, wrong_password
 from actions.actor import Actor
 from actions.passwords import Passwords
@@ -55,7 +56,10 @@ async def update(
             _change(tx, rules, old, new)
         return own(tx, actor.user_id, online=presence(actor.user_id))
 
-    return await store.write(acting(actor, unit))
+    user = await store.write(acting(actor, unit))
+    if email not in (None, old.email):
+        audit.record("email_changed", user_id=actor.user_id, session_id=actor.session_id, address=address)
+    return user
 
 
 def _change(tx: Transaction, rules: Rules, old: StoredUser, new: StoredUser) -> None:

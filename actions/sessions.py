@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
+from actions import audit
 from actions.actor import Actor
 from actions.rules import Rules
 from actions.tokens import Claims
@@ -49,7 +50,7 @@ def acting(actor: Actor, action: Callable[[S], T]) -> Callable[[S], T]:
     return unit
 
 
-async def refresh(store: Store, rules: Rules, command: Refresh) -> Refreshed:
+async def refresh(store: Store, rules: Rules, command: Refresh, address: str = "") -> Refreshed:
     """A new access token, and where `rotate` asks for it the refresh token that replaces this one.
 
     It costs its user a call. Raises Refused: `unauthorized`, `rate_limited`. A genuine token that comes back although
@@ -59,7 +60,9 @@ async def refresh(store: Store, rules: Rules, command: Refresh) -> Refreshed:
     rules.rates.call(claims.user_id)
     new_id = secrets.token_urlsafe(16) if command.rotate else None
     refreshed = await store.write(lambda tx: _refresh(tx, rules, claims, new_id))
-    if refreshed is None:
+    if refreshed == "reused":
+        audit.record("token_reused", user_id=claims.user_id, session_id=claims.session_id, address=address)
+    if isinstance(refreshed, str):
         raise Refused("unauthorized", "The session has ended.")
     return refreshed
 
@@ -143,15 +146,17 @@ def admit(tx: Transaction, actor: Actor) -> None:
     )
 
 
-def _refresh(tx: Transaction, rules: Rules, claims: Claims, new_id: str | None) -> Refreshed | None:
-    """None where the session is over; it may be by this very token, and a refused unit could not have ended it."""
+def _refresh(
+    tx: Transaction, rules: Rules, claims: Claims, new_id: str | None
+) -> Refreshed | Literal["over", "reused"]:
+    """Whether the session is over; it may be by this very token, and a refused unit could not have ended it."""
     session = sessions.by_id(tx, claims.session_id)
     if session is None or session.user_id != claims.user_id:
-        return None
+        return "over"
     token = refresh_tokens.find(tx, session.id, str(claims.refresh_id))
     if token is None or _is_replaced_for_good(tx, session.id, token):
         _end(tx, session.id, session.user_id)
-        return None
+        return "reused"
     sessions.touch(tx, session.id)
     refresh_tokens.use(tx, session.id, token.jti)
     refreshed: Refreshed = {"access_token": rules.tokens.issue_access(session.user_id, session.id)}

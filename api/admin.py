@@ -9,7 +9,7 @@ from actions.actor import Actor
 from actions.invites import administering
 from actions.tokens import unauthorized
 from api.charging import paid_body
-from api.requests import bearer, path_id, query, services
+from api.requests import address, bearer, path_id, query, services
 from api.responses import answer, created, no_content
 from api.routing import resource
 from api.services import Services
@@ -60,9 +60,15 @@ async def admin(request: Request) -> tuple[Services, Actor]:
     try:
         claims = parts.rules.tokens.read(bearer(request), "access", expired_too=True)
     except Refused:
+        audit.refused("admin_refused", user_id=None, address=address(request))
         raise not_found() from None
     actor = Actor(claims.user_id, claims.session_id)
-    await parts.store.read(lambda snapshot: invites.require_admin(snapshot, actor))
+    try:
+        await parts.store.read(lambda snapshot: invites.require_admin(snapshot, actor))
+    except Refused as refusal:
+        if refusal.code == "not_found":
+            audit.refused("admin_refused", user_id=actor.user_id, address=address(request))
+        raise
     if claims.has_expired:
         raise unauthorized()
     # To nobody else does it answer otherwise than a path that does not exist: not even with 429.

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from actions import accounts, sessions
+from actions import accounts, audit, sessions
 from actions.sessions import acting
 from actions.tickets import TICKET_SECONDS
 from api.charging import caller, paid_body, unpaid_body
@@ -56,13 +56,14 @@ async def login(request: Request) -> Response:
 async def refresh(request: Request) -> Response:
     """200: a new access token, and the next refresh token if it is asked for."""
     parts, command = services(request), await unpaid_body(request, Refresh)
-    return answer(await sessions.refresh(parts.store, parts.rules, command))
+    return answer(await sessions.refresh(parts.store, parts.rules, command, address(request)))
 
 
 async def logout(request: Request) -> Response:
     """204: the caller's session is over."""
     parts, actor = caller(request)
     await parts.store.write(acting(actor, lambda tx: sessions.logout(tx, actor)))
+    audit.record("logout", user_id=actor.user_id, session_id=actor.session_id, address=address(request))
     return no_content()
 
 
@@ -98,4 +99,11 @@ async def end(request: Request) -> Response:
     parts, actor = caller(request)
     session_id = path_id(request)
     await parts.store.write(acting(actor, lambda tx: sessions.end(tx, actor, session_id)))
+    audit.record(
+        "session_ended",
+        user_id=actor.user_id,
+        session_id=session_id,
+        by=actor.user_id,
+        address=address(request),
+    )
     return no_content()

@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from actions import audit
 from actions.tokens import unauthorized
-from api.requests import bearer
+from api.requests import address, bearer
 from api.routing import resource
 
 
@@ -31,6 +32,7 @@ def routes(metrics: Metrics | None) -> list[Route]:
         # Whoever tries tokens gets its refusals slowly.
         request.state.is_unpaid = True
         if not hmac.compare_digest(bearer(request).encode("utf-8", "replace"), metrics.token.encode()):
+            audit.refused("metrics_refused", address=address(request))
             raise unauthorized()
         text, media_type = metrics.render(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)

@@ -4,7 +4,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api.requests import asker, services
+from actions import audit
+from api.requests import address, asker, services
 from api.security import HEADERS
 from api.watching import HEADER
 from protocol.codec import encode
@@ -30,6 +31,10 @@ async def refused(request: Request, error: Exception) -> Response:
     """The handler of every Refused."""
     assert isinstance(error, Refused)
     services(request).counts.refusals[error.code] += 1
+    if error.code == "rate_limited":
+        kind, who = asker(request)
+        user_id = who if kind == "user" else None
+        audit.refused("rate_limited", user_id=user_id, address=address(request), why=error.detail)
     if error.code == "rate_limited" or getattr(request.state, "is_unpaid", False):
         await request.state.tarpit.hold(asker(request))
     return answer_to(error)

@@ -5,6 +5,7 @@ import re
 import sys
 from typing import Any, Literal
 
+from actions import audit
 from protocol.codec import encode
 from protocol.times import rfc3339
 from protocol.tracing import doer
@@ -39,6 +40,8 @@ def set_up(level: str, form: Literal["text", "json"]) -> None:
     root.setLevel(level.upper())
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    # Whatever else is logged: who came in, and who was kept out, must not be lost with a setting.
+    audit.logger.setLevel(logging.INFO)
 
 
 def without_secrets(text: str) -> str:

@@ -7,6 +7,7 @@ from websockets.protocol import OPEN as PROTOCOL_OPEN
 from websockets.protocol import SEND_EOF
 from websockets.server import ServerProtocol
 
+from actions import audit
 from actions.actor import Actor
 from hub import handshake
 from hub.endpoint import State
@@ -117,6 +118,8 @@ class Connection(Incoming):
             rules.rates.call(accepted.claims.user_id)
         except Refused as refusal:
             if refusal.code == "rate_limited":
+                user_id = accepted.claims.user_id
+                audit.refused("rate_limited", user_id=user_id, address=accepted.address, why=refusal.detail)
                 self.hub.timers.call_later(REFUSED_SECONDS, self.reject, refusal)
             else:
                 self.reject(refusal)

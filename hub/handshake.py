@@ -11,6 +11,7 @@ from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooMany
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
+from actions import audit
 from actions.tickets import Tickets
 from actions.tokens import Claims, Tokens
 from hub.settings import Settings
@@ -22,6 +23,7 @@ from protocol.origins import is_allowed
 
 PATH = "/ws"
 VERSION = "13"
+ORIGIN_CHARS = 256
 
 # Longer ones would be refused as an error of ours: Python reads no integer of more than 4,300 digits.
 _NUMBER = re.compile(r"[0-9]{1,100}", re.ASCII)
@@ -43,11 +45,15 @@ class Since(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The answer that completes the handshake, what the token says, and from where the client wants to resume."""
+    """The answer that completes the handshake, what the token says, and from where the client wants to resume.
+
+    `address` is the client's, behind trusted proxies too.
+    """
 
     response: bytes
     claims: Claims
     since: Since | None
+    address: str
 
 
 def accept(
@@ -75,10 +81,11 @@ def accept(
     if path != PATH:
         raise not_found()
     response = _negotiate(protocol, request)
-    _check_origin(request.headers, peer, scheme, settings)
+    address, forwarded_scheme = client(peer, request.headers.raw_items(), settings.trusted_proxies)
+    _check_origin(request.headers, address, forwarded_scheme or scheme, settings)
     asked = parse_qs(query, keep_blank_values=True)
     since = _since(asked)
-    return Accepted(response.serialize(), _claims(asked, request.headers, tokens, tickets), since)
+    return Accepted(response.serialize(), _claims(asked, request.headers, tokens, tickets), since, address)
 
 
 def refuse(refusal: Refused) -> bytes:
@@ -130,10 +137,11 @@ def _negotiate(protocol: ServerProtocol, request: Request) -> Response:
     raise Refused("malformed", f"This is no WebSocket handshake: {protocol.handshake_exc}.")
 
 
-def _check_origin(headers: Headers, peer: str, scheme: str, settings: Settings) -> None:
-    _, forwarded_scheme = client(peer, headers.raw_items(), settings.trusted_proxies)
-    own = settings.public_url or f"{forwarded_scheme or scheme}://{''.join(headers.get_all('Host')[:1])}"
+def _check_origin(headers: Headers, address: str, scheme: str, settings: Settings) -> None:
+    own = settings.public_url or f"{scheme}://{''.join(headers.get_all('Host')[:1])}"
+    origin = "".join(headers.get_all("Origin"))
     if not is_allowed(headers.get("Origin"), own, settings.origins):
+        audit.refused("forbidden_origin", address=address, origin=origin[:ORIGIN_CHARS])
         raise Refused("forbidden_origin", "Pages of this origin may not connect (server.origins).")
 
 

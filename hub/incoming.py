@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN as PROTOCOL_OPEN
 
+from actions import audit
 from actions.actor import Actor
 from hub import frames
 from hub.endpoint import State
@@ -62,9 +63,9 @@ class Incoming(Outgoing):
         self.hub.counts.refusals[refusal.code] += 1
         self.add(frames.error(refusal, echo))
         if self._meter.is_flood:
-            self.close(closing.FLOODING, f"{FLOOD} frames in a row were rate_limited")
+            self._expel(closing.FLOODING, f"{FLOOD} frames in a row were rate_limited")
         elif refusal.code in ("malformed", "invalid") and self._inbox.is_abuse(self.hub.timers.time()):
-            self.close(closing.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
+            self._expel(closing.ABUSE, f"{BAD_FRAMES} bad frames in a minute")
 
     def answered(self) -> None:
         """One of the socket's units of work is done."""
@@ -197,7 +198,7 @@ class Incoming(Outgoing):
             case Opcode.PING:
                 # The library has the pong ready.
                 if self._inbox.is_ping_flood(self.hub.timers.time()):
-                    self.close(closing.ABUSE, f"more than {PINGS} pings in a second")
+                    self._expel(closing.ABUSE, f"more than {PINGS} pings in a second")
             case Opcode.PONG:
                 proved = self.pulse.pong(bytes(frame.data))
                 if proved:
@@ -224,6 +225,17 @@ class Incoming(Outgoing):
             self.refuse(refusal, echo)
 
     # The end.
+
+    def _expel(self, code: int, why: str) -> None:
+        audit.refused(
+            "expelled",
+            user_id=self.actor.user_id,
+            session_id=self.actor.session_id,
+            connection_id=self.number,
+            code=code,
+            why=why,
+        )
+        self.close(code, why)
 
     def left(self) -> None:
         """Frames reach the client no more."""

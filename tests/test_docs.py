@@ -262,6 +262,24 @@ def test_the_protocol_tells_how_many_refusals_are_a_flood() -> None:
     assert f"{FLOOD} frames in a row" in section(PROTOCOL, "Close codes")
 
 
+def test_every_event_of_the_audit_trail_stands_in_operations() -> None:
+    calls = [
+        call
+        for room in ("actions", "api", "beseda", "hub")
+        for path in (ROOT / room).rglob("*.py")
+        for call in re.findall(r"audit\.(?:record|refused)\(([^,]*),", path.read_text("utf-8"))
+    ]
+    there = {event for call in calls for event in re.findall(r'"(\w+)"', call)}
+    assert {"login", "user_disabled", "forbidden_origin"} <= there
+    told = {
+        event
+        for title in ("The audit trail", "Accounts")
+        for row in table(section(OPERATIONS, title))
+        for event in re.findall(r"[a-z_]+", row[0])
+    }
+    assert told == there
+
+
 def test_the_architecture_has_at_most_a_hundred_lines_and_names_files_that_exist() -> None:
     assert len(ARCHITECTURE.splitlines()) <= 100
     named = set(re.findall(r"`([a-z_]+/[\w/.]*)`", ARCHITECTURE))

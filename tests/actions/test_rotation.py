@@ -11,6 +11,7 @@ from actions import sessions
 from actions.actor import Actor
 from protocol.commands import Refresh
 from protocol.events import SessionEnded
+from tests.support.secrets import overhearing
 from tests.support.store import House, refusal
 
 DAY = 86_400
@@ -109,8 +110,13 @@ async def test_the_return_of_a_replaced_token_ends_the_session_without_rotating_
     second = await rotate(house, login.token)
     await use(house, second)
     house.clock.advance(11)
-    assert (await refusal(use(house, login.token))).code == "unauthorized"
+    with overhearing() as heard:
+        assert (await refusal(use(house, login.token))).code == "unauthorized"
+        assert (await refusal(use(house, login.token))).code == "unauthorized"
     assert await is_over(house, login)
+    [told] = [line for line in heard.lines if " audit: " in line]
+    user_id, session_id = login.actor.user_id, login.actor.session_id
+    assert told.endswith(f'token_reused user_id={user_id} session_id={session_id} address=""'), "once"
     assert await kept(house) == 0
 
 

@@ -96,6 +96,7 @@ def test_what_is_no_secret_stays() -> None:
 def test_libraries_that_tell_too_much_are_kept_quiet(level: str) -> None:
     set_up(level, "text")
     assert logging.getLogger("some.room").getEffectiveLevel() == getattr(logging, level.upper())
+    assert logging.getLogger("audit").isEnabledFor(logging.INFO)
     for name in (*TALKATIVE, "websockets.server", "uvicorn.whatever"):
         quiet = logging.getLogger(name)
         assert not quiet.isEnabledFor(logging.INFO), name

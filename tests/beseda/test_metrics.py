@@ -151,6 +151,7 @@ async def test_without_their_token_nobody_gets_the_figures(watched: ServerProces
             response = await rest.http.get(watched.base_url + "/metrics", headers=headers)
             refused(response, 401, "unauthorized")
         assert (await rest.http.get(watched.base_url + "/metrics", headers=BEARER)).status_code == 200
+    assert "audit: metrics_refused" in watched.output()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
