@@ -40,6 +40,7 @@ from beseda.listening import CannotListen, bind, cannot_listen, listen
 from beseda.passwords import PasswordPool
 from beseda.remote import open_remote
 from beseda.settings import Config
+from beseda.systemd import Supervision
 from beseda.tls import BadCertificate, Certificate, keeping_fresh
 from hub import Connection, Hub
 from hub import Settings as HubSettings
@@ -168,6 +169,7 @@ class Server(uvicorn.Server):
         self._control = control
         self._certificate = certificate
         self._has_terminal = sys.stderr.isatty()
+        self._supervision = Supervision(services.store, hub)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections, and say so. Raises CannotListen."""
@@ -195,6 +197,7 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.handle_hangup)
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
+        self._supervision.begin()
 
     def _new_connection(self) -> asyncio.Protocol:
         protocol: type[HttpProtocol] = self.config.http_protocol_class  # type: ignore[assignment]
@@ -220,6 +223,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take nothing new, finish what was begun, tell everyone; each step has its time, under 10 s in all."""
+        self._supervision.end()
         self._store.finish_within(STORE_SECONDS)
         for server in self.servers:
             server.close()
