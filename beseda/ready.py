@@ -31,6 +31,8 @@ ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=2
 WatchdogSec=30
+# It is ready when the database is up to date, and a large one takes its time.
+TimeoutStartSec=infinity
 TimeoutStopSec=20
 # Every socket is an open file: well above limits.sockets.
 LimitNOFILE=65536
