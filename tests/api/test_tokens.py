@@ -19,7 +19,7 @@ Forge = Callable[[Person], str]
 
 
 def example(path: str) -> str:
-    return path.format(id=1, user_id=1)
+    return path.format(id=1, user_id=1, session_id=1)
 
 
 def resigned(key: str) -> Forge:
