@@ -20,15 +20,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 import api
-from actions.attachments import AttachmentRules
-from actions.attempts import Attempts
-from actions.links import Links, S3Links
-from actions.rates import Rates
-from actions.rules import Rules
-from actions.tickets import Tickets
-from actions.tokens import Tokens
 from api.services import Services
-from beseda import backups, frozen, keys, log, version
+from beseda import backups, frozen, keys, log, rooms, version
 from beseda.about import about
 from beseda.chores import doing_chores
 from beseda.control.commands import Desk
@@ -43,7 +36,6 @@ from beseda.settings import Config
 from beseda.systemd import Supervision
 from beseda.tls import BadCertificate, Certificate, keeping_fresh
 from hub import Connection, Hub
-from hub import Settings as HubSettings
 from protocol.times import rfc3339
 from storage import Settings as StorageSettings
 from storage import Unusable, database, open_store, users
@@ -101,9 +93,9 @@ async def assemble(config: Config, clock: Callable[[], int] = wall_clock) -> Asy
         store.on_fatal = _stop_at_once
         key = keys.signing_key(data_dir, is_expected=had_database)
         s3, s3_links = await parts.enter_async_context(open_remote(config.attachments, key, clock))
-        rules = _rules(config, key, clock, s3_links)
-        files, limits = LocalFiles(data_dir), _attachment_rules(config)
-        hub = Hub(store, rules, _hub_settings(config), clock, s3)
+        rules = rooms.rules(config, key, clock, s3_links)
+        files, limits = LocalFiles(data_dir), rooms.attachment_rules(config)
+        hub = Hub(store, rules, rooms.hub_settings(config), clock, s3)
         store.publish = hub.publish
         passwords = PasswordPool(config.auth.hash_concurrency)
         services = Services(
@@ -290,47 +282,6 @@ def _figures(
     return Metrics(config.metrics.token.get_secret_value(), sources)
 
 
-def _rules(config: Config, key: bytes, clock: Callable[[], int], s3: S3Links | None) -> Rules:
-    auth, limits = config.auth, config.limits
-    refresh_seconds = auth.refresh_days * 86_400
-    url_seconds = config.attachments.url_hours * 3600
-    return Rules(
-        registration=auth.registration,
-        message_chars=limits.message_chars,
-        group_members=limits.group_members,
-        live_members=limits.live_members,
-        resume_events=limits.resume_events,
-        refresh_seconds=refresh_seconds,
-        tokens=Tokens(keys.derive(key, "tokens"), auth.access_minutes * 60, refresh_seconds, clock),
-        tickets=Tickets(time.monotonic),
-        links=Links(keys.derive(key, "links"), config.server.public_url, url_seconds, clock),
-        s3=s3,
-        rates=Rates(
-            limits.messages_per_second,
-            limits.message_burst,
-            limits.requests_per_second,
-            limits.request_burst,
-        ),
-        attempts=Attempts(
-            auth.login_attempts_per_minute,
-            auth.address_attempts_per_minute,
-            auth.registrations_per_minute,
-        ),
-    )
-
-
-def _attachment_rules(config: Config) -> AttachmentRules:
-    attachments = config.attachments
-    return AttachmentRules(
-        max_bytes=attachments.max_bytes,
-        unsent_files=attachments.unsent_files,
-        unsent_bytes=attachments.unsent_bytes,
-        unsent_seconds=attachments.unsent_hours * 3600,
-        min_free_bytes=attachments.min_free_bytes,
-        on_s3=attachments.store == "s3",
-    )
-
-
 def _live(hub: Hub, since: float, started_at: int) -> dict[str, str | int]:
     """What `beseda stats` tells of a server that runs. `since` is monotonic, in seconds."""
     connections, online = hub.connected()
@@ -341,23 +292,6 @@ def _live(hub: Hub, since: float, started_at: int) -> dict[str, str | int]:
         "connections": connections,
         "online": online,
     }
-
-
-def _hub_settings(config: Config) -> HubSettings:
-    server, limits = config.server, config.limits
-    return HubSettings(
-        origins=server.origins,
-        public_url=server.public_url,
-        trusted_proxies=server.trusted_proxies,
-        sockets=limits.sockets,
-        sockets_per_user=limits.sockets_per_user,
-        frame_bytes=limits.frame_bytes,
-        backlog_bytes=limits.backlog_bytes,
-        total_backlog_bytes=limits.total_backlog_bytes,
-        live_members=limits.live_members,
-        linger_seconds=config.presence.linger_seconds,
-        receipt_seconds=config.receipts.interval_seconds,
-    )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -5,14 +5,14 @@ That the usual times add up to less than what is promised is held by test_half_o
 
 from dataclasses import replace
 
-from beseda import cli, server
+from beseda import cli, rooms
 from beseda.settings import Config
 from hub import Settings
 
 PING_SECONDS = 3.0
 """Longer than a busy machine may leave a client without its turn."""
 
-_usual = server._hub_settings
+_usual = rooms.hub_settings
 
 
 def _impatient(config: Config) -> Settings:
@@ -20,5 +20,5 @@ def _impatient(config: Config) -> Settings:
 
 
 if __name__ == "__main__":
-    server._hub_settings = _impatient
+    rooms.hub_settings = _impatient
     cli.main()
