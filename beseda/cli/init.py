@@ -48,7 +48,7 @@ def init(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Set a new server up: its folder, its settings and its first admin.
+    """Set up a new server: folder, settings, first admin.
 
     It asks for what it isn't told, starts nothing, and prints the systemd unit and the proxy's lines for this machine.
     If it fails, nothing is left of it.
