@@ -19,9 +19,15 @@ class OneFileServer(ServerProcess):
     """`dist/beseda`, which unpacks into a folder of its own. Killed, it is gone when its other process is."""
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Setting] | None = None, *, file: str = "dist/beseda"
+        self,
+        folder: Path,
+        settings: Mapping[str, Setting] | None = None,
+        *,
+        data_dir: Path | None = None,
+        config: Path | None = None,
+        file: str = "dist/beseda",
     ) -> None:
-        super().__init__(folder, settings, command=[file])
+        super().__init__(folder, settings, data_dir=data_dir, config=config, command=[file])
         self.temporary = folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
 
