@@ -1,10 +1,13 @@
 """What is kept of a database before an upgrade."""
 
 import contextlib
+import errno
+import itertools
 import os
 import sqlite3
 import stat
 from pathlib import Path
+from time import gmtime
 
 import pytest
 
@@ -90,6 +93,52 @@ def test_the_last_two_are_kept_by_their_times(tmp_path: Path) -> None:
     first, second = kept(tmp_path)
     assert first == "before-10-2026-01-03T000000Z.db"
     assert second.startswith("before-1-")
+
+
+def test_files_that_are_named_like_one_by_somebody_else_neither_count_nor_go(tmp_path: Path) -> None:
+    for name in ("before-my-move.db", "before-the-party.db", "before-1-tuesday.db"):
+        (tmp_path / name).write_text("")
+    database.connect(build_first(tmp_path), "full").close()
+    assert len(kept(tmp_path)) == 1
+    assert len(list(tmp_path.glob("before-*.db"))) == 4
+
+
+def test_the_newest_stays_though_the_clock_was_ahead_when_others_were_made(tmp_path: Path) -> None:
+    for name in ("before-2-2099-01-01T000000Z.db", "before-3-2099-01-02T000000Z.db"):
+        (tmp_path / name).write_text("")
+    database.connect(build_first(tmp_path), "full").close()
+    assert [name[:9] for name in kept(tmp_path)] == ["before-1-", "before-3-"]
+
+
+def test_an_upgrade_that_fails_again_and_again_keeps_what_was_before_the_first_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = build_first(tmp_path)
+    before = dump(path)
+    first = FIRST_SCHEMA.read_text("utf-8")
+    monkeypatch.setattr(database, "migrations", lambda: [first, "DROP TABLE events;", "SELECT oops;"])
+    clock = itertools.count(1_790_000_000)
+    monkeypatch.setattr("storage.snapshots.time.gmtime", lambda: gmtime(next(clock)))
+    for _ in range(4):
+        with pytest.raises(Unusable, match="oops"):
+            database.connect(path, "full")
+    oldest, newest = snapshots.listed(tmp_path)
+    assert dump(oldest) == before
+    assert dump(newest) == dump(path)
+
+
+def test_a_snapshot_that_the_disk_had_no_room_for_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(db: sqlite3.Connection, target: Path) -> None:
+        target.write_bytes(b"half of one")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = build_first(tmp_path)
+    monkeypatch.setattr(snapshots, "vacuum_into", fill)
+    with pytest.raises(Unusable, match="No space left"):
+        database.connect(path, "full")
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_what_an_interrupted_snapshot_left_is_no_obstacle(tmp_path: Path) -> None:
