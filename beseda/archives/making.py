@@ -24,11 +24,11 @@ def make(data_dir: Path, file: Path, *, force: bool = False, tell: Tell = tellin
 
     An existing file is replaced only by `force`. Raises ArchiveError; then nothing has changed.
     """
-    _check_target(file, force)
+    _check_target(file, data_dir, force)
     try:
         with workspace(file.parent) as folder:
             manifest = _write(data_dir, folder, folder / "archive", tell)
-            _check_target(file, force)
+            _check_target(file, data_dir, force)
             gently.replace(folder / "archive", file)
             disk.sync_folder(file.parent)
     except Unusable as error:
@@ -38,13 +38,25 @@ def make(data_dir: Path, file: Path, *, force: bool = False, tell: Tell = tellin
     return manifest
 
 
-def _check_target(file: Path, force: bool) -> None:
+def _check_target(file: Path, data_dir: Path, force: bool) -> None:
     if file.is_dir():
         raise ArchiveError(f"{file}: this is a folder; name a file")
     if not file.parent.is_dir():
         raise ArchiveError(f"{file}: there is no folder {file.parent}")
+    if file.exists() and not file.is_file():
+        # Root would put a file in the place of a device that everyone needs.
+        raise ArchiveError(f"{file}: this is no plain file, and a backup cannot be written into it")
+    if _is_the_servers(file, data_dir):
+        raise ArchiveError(f"{file}: this is the server's own; name another file")
     if file.exists() and not force:
         raise ArchiveError(f"{file}: this file exists; with --force it is replaced")
+
+
+def _is_the_servers(file: Path, data_dir: Path) -> bool:
+    """Whether a backup under this name would be in the place of what it is of, be it there or yet to come."""
+    place, folder = file.parent.resolve(), data_dir.resolve()
+    own = file.name == tar.KEY or file.name.startswith((tar.DATABASE, "before-"))
+    return (place == folder and own) or place.is_relative_to(folder / tar.ATTACHMENTS)
 
 
 def _write(data_dir: Path, folder: Path, unfinished: Path, tell: Tell) -> Manifest:

@@ -119,6 +119,28 @@ def test_a_file_is_replaced_only_by_force(scene: Scene, tmp_path: Path) -> None:
     verify(file)
 
 
+@pytest.mark.parametrize("name", ["beseda.db", "beseda.db-wal", "signing.key", "attachments/ab"])
+def test_no_force_puts_a_backup_in_the_place_of_what_it_is_of(scene: Scene, name: str) -> None:
+    before = {path: path.read_bytes() for path in scene.folder.rglob("*") if path.is_file()}
+    file = scene.folder / name
+    ran = run("backup", "--force", "--data", str(scene.folder), str(file))
+    assert (ran.code, ran.err) == (1, f"beseda: {file}: this is the server's own; name another file\n")
+    assert {path: path.read_bytes() for path in scene.folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_what_is_no_plain_file_is_not_replaced(scene: Scene, tmp_path: Path, force: tuple[str, ...]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name in ("pipe", "link"):
+        ran = run("backup", *force, "--data", str(scene.folder), str(tmp_path / name))
+        assert ran.code == 1
+        assert ran.err.startswith(f"beseda: {tmp_path / name}: this is no plain file")
+    assert left(tmp_path) == ["link", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+
+
 @pytest.mark.parametrize(
     ("file", "reason"), [("none/b.tar", "there is no folder"), (".", "this is a folder; name a file")]
 )
