@@ -28,8 +28,12 @@ def folder(data_dir: Path, settings: Backup) -> Path:
 
 
 def last_at(folder: Path) -> int | None:
-    """When the last of the backups in a folder was begun, in milliseconds since the epoch; None where there is none."""
-    return max(_made(folder), default=None)
+    """When the last of the backups in a folder was begun, in milliseconds since the epoch; None where there is none.
+
+    Those from the future, since a clock was set back, don't count: with them none would ever be too old.
+    """
+    now = time.time() * 1000
+    return max((at for at in _made(folder) if at <= now), default=None)
 
 
 @contextlib.asynccontextmanager
@@ -55,6 +59,9 @@ async def _make_in_time(data_dir: Path, settings: Backup) -> None:
                 await asyncio.sleep(left)
                 continue
             is_made = await make(data_dir, where, settings.keep)
+        except OSError as error:
+            logger.error("A backup was not made: %s: %s", error.filename or where, error.strerror)
+            is_made = False
         except Exception:
             logger.exception("A backup was not made")
             is_made = False
@@ -89,14 +96,18 @@ async def make(data_dir: Path, where: Path, keep: int) -> bool:
 def _remove_old(where: Path, keep: int, newest: Path) -> int:
     older = [path for _, path in sorted(_made(where).items()) if path != newest]
     for path in older[: len(older) + 1 - keep]:
-        gently.remove(path)
+        try:
+            gently.remove(path)
+        except OSError as error:
+            # Whoever protects one from being removed has his reasons; the new one is made all the same.
+            logger.error("An old backup was not removed: %s: %s", path, error.strerror)
     return newest.stat().st_size
 
 
 def _age(where: Path) -> float:
-    """How many seconds ago the last one was begun. Those from the future, since a clock was set back, don't count."""
-    now = time.time()
-    return now - max((at / 1000 for at in _made(where) if at / 1000 <= now), default=-math.inf)
+    """How many seconds ago the last one was begun."""
+    last = last_at(where)
+    return math.inf if last is None else time.time() - last / 1000
 
 
 def _made(folder: Path) -> dict[int, Path]:

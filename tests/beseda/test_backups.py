@@ -43,16 +43,17 @@ def data_dir(tmp_path: Path) -> Path:
 
 def test_the_last_one_is_known_by_its_name(tmp_path: Path) -> None:
     assert backups.last_at(tmp_path / "none") is None
-    for name in ("beseda-2026-11-24T030000Z.tar", "beseda-2026-11-23T235959Z.tar"):
+    for name in ("beseda-2025-11-24T030000Z.tar", "beseda-2025-11-23T235959Z.tar"):
         (tmp_path / name).touch()
     for name in (
         "beseda-mine.tar",
-        "beseda-2026-99-99T000000Z.tar",
-        "beseda-2026-11-25T030000Z.tar.gz",
+        "beseda-2025-99-99T000000Z.tar",
+        "beseda-2025-11-25T030000Z.tar.gz",
         "other",
     ):
         (tmp_path / name).touch()
-    assert backups.last_at(tmp_path) == 1_795_489_200_000
+    touch(tmp_path, hours_ago=-30)  # by a clock that was set back
+    assert backups.last_at(tmp_path) == 1_763_953_200_000
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,32 @@ async def test_one_that_cannot_be_made_is_told_in_the_log_and_removes_nothing(
         assert not await backups.make(tmp_path / "none", folder, keep=1)
     assert made(folder) == sorted(old)
     assert caplog.messages == [f"A backup was not made: {tmp_path}/none/beseda.db: there is no database."]
+
+
+async def test_an_old_one_that_cannot_be_removed_is_told_and_the_new_one_counts(
+    data_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    oldest, old = touch(folder, 72), touch(folder, 48)
+    oldest.unlink()
+    oldest.mkdir()
+    async with asyncio.timeout(WAIT):
+        assert await backups.make(data_dir, folder, keep=1)
+    assert f"An old backup was not removed: {oldest}: Is a directory" in caplog.messages
+    assert not old.exists()
+
+
+async def test_a_place_where_no_folder_can_be_is_a_line_of_the_log_without_a_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "backups").touch()
+    async with backups.made_in_time(tmp_path, Backup(every_hours=24)), asyncio.timeout(WAIT):
+        while not caplog.records:
+            await asyncio.sleep(0)
+    [record] = caplog.records
+    assert record.getMessage() == f"A backup was not made: {tmp_path}/backups: File exists"
+    assert record.exc_info is None
 
 
 class Made:
