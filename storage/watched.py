@@ -4,6 +4,8 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 
+from storage.failures import result_code
+
 STEPS = 10_000
 """Instructions of SQLite's between two looks; some milliseconds."""
 
@@ -25,9 +27,12 @@ def watched(db: sqlite3.Connection, look: Callable[[], None]) -> Iterator[None]:
     db.set_progress_handler(step, STEPS)
     try:
         yield
-    except sqlite3.Error:
+    except sqlite3.Error as error:
         if raised is not None:
             raise raised from None
+        if result_code(error) == sqlite3.SQLITE_INTERRUPT:
+            # A signal's own exception, raised before `step` was there to catch it. The database is none the worse.
+            raise KeyboardInterrupt from None
         raise
     finally:
         db.set_progress_handler(None, STEPS)
