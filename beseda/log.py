@@ -30,6 +30,9 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 
+_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""What JSON lets stand as it is, and terminals obey or take for the end of a line."""
+
 
 def set_up(level: str, form: Literal["text", "json"]) -> None:
     """Send all logging to standard error, from `level` on."""
@@ -68,7 +71,7 @@ class Text(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The record's first line."""
-        fields = "".join(f" {name}={encode(value).decode()}" for name, value in _fields(record).items())
+        fields = "".join(f" {name}={_json(value)}" for name, value in _fields(record).items())
         # uvicorn's "Exception in ASGI application" brings an end of the line of its own.
         return super().formatMessage(record).rstrip("\n") + fields
 
@@ -88,7 +91,11 @@ class Json(logging.Formatter):
             line["trace"] = without_secrets(self.formatException(record.exc_info))
         # What is no Unicode must not make a log line fail.
         written = {name: text.encode("utf-8", "replace").decode() for name, text in line.items()}
-        return encode(_fields(record) | written).decode()
+        return _json(_fields(record) | written)
+
+
+def _json(value: Any) -> str:
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", encode(value).decode())
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -49,6 +49,15 @@ def test_a_trace_follows_on_lines_of_its_own() -> None:
     assert lines[-1] == "ValueError: why"
 
 
+@pytest.mark.parametrize("form", [Text(), Json()], ids=["text", "json"])
+def test_what_a_client_calls_itself_speaks_to_no_terminal_and_ends_no_line(form: logging.Formatter) -> None:
+    about = record("login")
+    about.fields = {"user_agent": "a\x85b\x9b31mc\u2028d\x7f\ne"}
+    line = form.format(about)
+    assert line.isprintable()
+    assert r'"a\u0085b\u009b31mc\u2028d\u007f\ne"' in line
+
+
 def test_a_line_of_json_is_one_object() -> None:
     line = Json().format(record("it\nfailed \ud800", error=raised("why")))
     assert "\n" not in line
