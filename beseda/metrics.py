@@ -51,7 +51,11 @@ class Metrics(Collector):
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """All figures as they are now, in a form that the header `accept` asks for, and its media type."""
-        encode, media_type = choose_encoder(accept)
+        try:
+            encode, media_type = choose_encoder(accept)
+        except (TypeError, ValueError):
+            # The library stumbles over versions that are no numbers. Who asks for such a one gets the usual.
+            encode, media_type = choose_encoder("")
         return encode(self._registry), media_type
 
     def describe(self) -> list[Metric]:

@@ -57,6 +57,15 @@ async def figures(rest: Rest) -> Figures:
     return read(response.text)
 
 
+@pytest.mark.parametrize("version", ["x.y", "1.0.0.x", "", "x" * 100])
+async def test_a_form_that_nobody_knows_gets_the_usual_one(watched: ServerProcess, version: str) -> None:
+    async with Rest(watched) as rest:
+        accept = {"Accept": f"application/openmetrics-text;version={version}"}
+        response = await rest.http.get(rest.server.base_url + "/metrics", headers=BEARER | accept)
+        assert response.status_code == 200
+        assert "beseda_connections 0.0" in response.text
+
+
 async def test_what_happens_is_counted(watched: ServerProcess, connect: Connect) -> None:
     async with Rest(watched) as rest:
         before = await figures(rest)
