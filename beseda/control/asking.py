@@ -88,9 +88,12 @@ async def _do_here(
     config: "Config", folder: Path, command: str, arguments: Mapping[str, Any]
 ) -> dict[str, Any]:
     from beseda.control.commands import Desk, perform
-    from storage import Settings, open_store
+    from storage import Settings, looking, open_store
     from storage.attachments.local import LocalFiles
 
+    # An upgrade, after which the version from before can't go on, is nothing that a command does in passing.
+    with looking(folder):
+        pass
     try:
         async with open_store(Settings(folder, config.storage.synchronous)) as store:
             desk = Desk(store, LocalFiles(folder), config.limits.live_members)

@@ -15,6 +15,7 @@ from beseda.cli.showing import printable
 from beseda.control import asking
 from beseda.control.folder import SOCKET
 from tests.beseda.inside import settings
+from tests.storage.test_migrations import build_first
 from tests.support.cheap import CheapHasher
 from tests.support.commands import Ran, run
 from tests.support.files import kept, uploaded
@@ -270,6 +271,17 @@ def test_somebody_elses_folder_is_left_alone_and_it_is_told_whom_to_become(
         refused = run(*arguments, "--data", stopped)
         line = f"beseda: {stopped}: the data belongs to beseda. Become that user: sudo -u beseda ...\n"
         assert refused == (1, "", line)
+
+
+def test_a_database_of_an_earlier_version_is_left_as_it_is(tmp_path: Path) -> None:
+    path = build_first(tmp_path)
+    before = path.read_bytes()
+    for arguments in (("invite", "create"), ("user", "disable", "1"), ("user", "list")):
+        ran = run(*arguments, "--data", tmp_path)
+        assert ran.code == 1
+        assert "the database is of an earlier version of Beseda: start the server once" in ran.err
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob("before-*")) == []
 
 
 async def test_two_commands_at_once_without_a_server_are_both_carried_out(stopped: Path) -> None:
