@@ -22,7 +22,7 @@ def restore(path: Path, data_dir: Path, tell: Tell = telling_nobody) -> Manifest
     """
     target = data_dir.resolve()
     try:
-        with _place(target) as folder:
+        with _within(target.parent), _place(target) as folder:
             _require_room(path, folder)
             manifest = unpack(path, folder, keep_files=True, tell=tell)
             tell("Bringing it up to date", 0, 0)
@@ -34,6 +34,20 @@ def restore(path: Path, data_dir: Path, tell: Tell = telling_nobody) -> Manifest
             f"{error.filename or data_dir}: {path.name} cannot be restored: {error.strerror}"
         ) from None
     return manifest
+
+
+@contextlib.contextmanager
+def _within(parent: Path) -> Iterator[None]:
+    """Make a folder and those above it, and take back those that were made if the block fails."""
+    new = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+    disk.make_folder(parent)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 @contextlib.contextmanager
@@ -64,7 +78,6 @@ def _place(target: Path) -> Iterator[Path]:
 def _entries(target: Path) -> list[str]:
     """What is in a folder that counts as empty: what an interrupted one left. Raises ArchiveError for all else."""
     if not target.exists():
-        disk.make_folder(target.parent)
         return []
     if not target.is_dir():
         raise ArchiveError(f"{target}: this is no folder")

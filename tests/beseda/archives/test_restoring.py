@@ -152,6 +152,16 @@ def test_a_damaged_backup_restores_nothing(
         assert left(tmp_path) == ["b.tar"]
 
 
+def test_folders_above_that_were_made_for_it_go_again_where_it_fails(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(ArchiveError, match="cannot be read: No such file"):
+        restore(tmp_path / "none.tar", tmp_path / "there" / "a" / "b" / "data")
+    assert left(tmp_path) == ["there"]
+    assert left(tmp_path / "there") == []
+    restore(scene.archive, tmp_path / "there" / "a" / "b" / "data")
+    assert "beseda.db" in left(tmp_path / "there" / "a" / "b" / "data")
+
+
 def test_a_name_that_leads_elsewhere_leads_nowhere(scene: Scene, tmp_path: Path) -> None:
     path = write(tmp_path / "b.tar", described(scene.members | {"../../evil": b"evil"}).items())
     with pytest.raises(ArchiveError, match="no name of a file"):
