@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 from beseda import keys
 from beseda.control.commands import Desk, perform
 from beseda.settings import Config
-from storage import Settings, Unusable, database, looking, open_store, users
+from storage import Settings, Unusable, database, looking, open_locked, users
 from storage.attachments.local import LocalFiles
 
 _LEFT_BY_US = {
     "lock",
     database.FILE_NAME,
+    f"{database.FILE_NAME}.new",
+    f"{database.FILE_NAME}.new-journal",
     f"{database.FILE_NAME}-wal",
     f"{database.FILE_NAME}-shm",
     keys.FILE_NAME,
@@ -61,7 +63,7 @@ def found(
 
 async def _found(config: Config, account: dict[str, Any], invitation: dict[str, Any] | None) -> Founded:
     folder = config.server.data_dir.absolute()
-    async with open_store(Settings(folder, config.storage.synchronous)) as store:
+    async with open_locked(Settings(folder, config.storage.synchronous)) as store:
         keys.signing_key(folder)
         desk = Desk(store, LocalFiles(folder), config.limits.live_members)
         user = await perform(desk, "user.add", account | {"is_admin": True})
@@ -71,13 +73,20 @@ async def _found(config: Config, account: dict[str, Any], invitation: dict[str, 
 
 @contextlib.contextmanager
 def _whole_or_not_at_all(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; if the block fails, remove what it made. Raises Unusable where somebody was first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    was_there = {path.name for path in folder.iterdir()} if folder.exists() else set()
     try:
-        yield
+        was_there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        # Held to the end: what lies there when it fails is nobody else's.
+        with contextlib.closing(database.lock(folder)):
+            require_room(folder)
+            try:
+                yield
+            except BaseException:
+                for name in _LEFT_BY_US - was_there:
+                    (folder / name).unlink(missing_ok=True)
+                raise
     except BaseException:
-        for name in _LEFT_BY_US - was_there:
-            (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             for path in missing:
                 path.rmdir()

@@ -2,7 +2,17 @@
 
 from storage.database import Held, Unusable
 from storage.looking import looking
-from storage.store import Settings, Store, open_store
+from storage.store import Settings, Store, open_locked, open_store
 from storage.transaction import Snapshot, Transaction
 
-__all__ = ["Held", "Settings", "Snapshot", "Store", "Transaction", "Unusable", "looking", "open_store"]
+__all__ = [
+    "Held",
+    "Settings",
+    "Snapshot",
+    "Store",
+    "Transaction",
+    "Unusable",
+    "looking",
+    "open_locked",
+    "open_store",
+]

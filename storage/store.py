@@ -287,22 +287,26 @@ class Store:
 @contextlib.asynccontextmanager
 async def open_store(settings: Settings, clock: Callable[[], int] = wall_clock) -> AsyncIterator[Store]:
     """Lock the folder, check and migrate the database, and serve it. Raises Unusable."""
-    path = settings.data_dir / database.FILE_NAME
-    handle = database.lock(settings.data_dir)
-    try:
-        async with contextlib.AsyncExitStack() as opened:
-            writer = await Thread.open(lambda: database.connect(path, settings.synchronous))
-            opened.push_async_callback(writer.close)
-            readers = []
-            for _ in range(settings.readers):
-                reader = await Thread.open(lambda: database.connect_reader(path))
-                opened.push_async_callback(reader.close)
-                readers.append(reader)
-            store = Store(settings, writer, readers, clock)
-            opened.pop_all()
-        try:
+    with contextlib.closing(database.lock(settings.data_dir)):
+        async with open_locked(settings, clock) as store:
             yield store
-        finally:
-            await store.close()
+
+
+@contextlib.asynccontextmanager
+async def open_locked(settings: Settings, clock: Callable[[], int] = wall_clock) -> AsyncIterator[Store]:
+    """As `open_store`, where the caller holds the folder's lock."""
+    path = settings.data_dir / database.FILE_NAME
+    async with contextlib.AsyncExitStack() as opened:
+        writer = await Thread.open(lambda: database.connect(path, settings.synchronous))
+        opened.push_async_callback(writer.close)
+        readers = []
+        for _ in range(settings.readers):
+            reader = await Thread.open(lambda: database.connect_reader(path))
+            opened.push_async_callback(reader.close)
+            readers.append(reader)
+        store = Store(settings, writer, readers, clock)
+        opened.pop_all()
+    try:
+        yield store
     finally:
-        handle.close()
+        await store.close()

@@ -12,9 +12,9 @@ import pytest
 
 from beseda.cli.telling import FAILURE, USAGE
 from beseda.config import load
-from beseda.founding import found
+from beseda.founding import found, require_room
 from protocol.errors import Refused
-from storage import Settings, open_store
+from storage import Held, Settings, Unusable, accounts, looking, open_store
 from tests.beseda.inside import settings
 from tests.support.fixtures import StartServer
 from tests.support.server import ROOT
@@ -126,10 +126,23 @@ def test_an_account_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_until_it_is_done_nobody_else_gets_at_the_folder(tmp_path: Path) -> None:
+    folder = settings(tmp_path / "data")
+
+    def begin_another() -> None:
+        with pytest.raises(Held):
+            found(folder, ANN | {"username": "bob"}, None, lambda: None)
+
+    assert found(folder, ANN, None, begin_another).user["username"] == "ann"
+    with pytest.raises(Unusable, match="there are accounts here already"):
+        found(folder, ANN | {"username": "bob"}, None, lambda: None)
+    with looking(tmp_path / "data") as snapshot:
+        assert accounts.first_admin(snapshot) == 1
+
+
 async def test_one_that_was_killed_on_its_way_is_done_again(tmp_path: Path) -> None:
     async with open_store(Settings(tmp_path / "data", "full")):
         pass
-    (tmp_path / "data/signing.key.new").write_bytes(b"half")
-    from beseda.founding import require_room
-
+    for name in ("signing.key.new", "beseda.db.new"):
+        (tmp_path / "data" / name).write_bytes(b"half")
     require_room(tmp_path / "data")
