@@ -1,5 +1,7 @@
 """What a server needs around it: a unit for systemd, and a proxy's lines. The files in `deploy/` are these texts."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import PurePath
 
 DOMAIN = "chat.example.org"
@@ -135,15 +137,18 @@ _STATE = "StateDirectory=beseda\nStateDirectoryMode=0700\n"
 _HOMES = ("/home/", "/root/")
 
 
-def unit(command: str, data: PurePath, user: str, group: str) -> str:
-    """The systemd unit that runs this command line as this user, with its data in this folder."""
+def unit(command: Sequence[str], data: PurePath, user: str, group: str) -> str:
+    """The systemd unit that runs this command as this user, with its data in this folder."""
+    # Its quotes are the shell's; besides, it would put something else for these two.
+    line = shlex.join(command).replace("%", "%%").replace("$", "$$")
+    folder = shlex.quote(str(data)).replace("%", "%%")
     text = "# /etc/systemd/system/beseda.service\n\n" + UNIT[UNIT.index("[Unit]") :].replace(_COMMENT, "")
-    text = text.replace(f"{PROGRAM} serve --data {DATA}", command)
+    text = text.replace(f"{PROGRAM} serve --data {DATA}", line)
     text = text.replace("User=beseda\nGroup=beseda\n", f"User={user}\nGroup={group}\n")
     if data != DATA:
         # systemd makes folders below /var/lib only; it has to be told of any other.
-        text = text.replace(_STATE, f"ReadWritePaths={data}\n")
-    if any(home in f"{command} {data}" for home in _HOMES):
+        text = text.replace(_STATE, f"ReadWritePaths={folder}\n")
+    if any(home in f"{line} {data}" for home in _HOMES):
         text = text.replace("ProtectHome=yes\n", "")
     return text
 

@@ -75,7 +75,9 @@ def test_the_server_knows_them_by_heart(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("home", ["/home/ann/beseda", "/srv/beseda"])
 def test_the_unit_for_another_folder_lets_the_server_in(home: str) -> None:
-    text = ready.unit(f"{home}/beseda serve --config {home}/c.toml", PurePath(home, "data"), "ann", "staff")
+    text = ready.unit(
+        [f"{home}/beseda", "serve", "--config", f"{home}/c.toml"], PurePath(home, "data"), "ann", "staff"
+    )
     assert f"\nExecStart={home}/beseda serve --config {home}/c.toml\n" in text
     assert f"\nReadWritePaths={home}/data\n" in text
     assert "StateDirectory" not in text

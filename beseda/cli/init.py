@@ -4,6 +4,7 @@ import getpass
 import grp
 import os
 import shlex
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +45,10 @@ def init(
     password_stdin: FromStdin = False,
     generate: Generate = False,
     invite: Annotated[
-        int | None, typer.Option("--invite", metavar="N", help="Make an invitation for N registrations.")
+        int | None,
+        typer.Option(
+            "--invite", metavar="N", min=1, max=10_000, help="Make an invitation for N registrations."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,6 +74,8 @@ def init(
         print_json({**told, "password": made_up, "invite": founded.invite, **around})
     else:
         _tell(config, wanted, founded, made_up, around)
+    if os.geteuid() == 0:
+        _tell_what_is_closed(config.absolute(), wanted.server.data_dir)
 
 
 def _settings(data: Path | None, given: Mapping[str, object]) -> "Config":
@@ -99,8 +105,10 @@ def _account(email: str | None, username: str | None) -> dict[str, Any]:
     for name, value in (("--email", email), ("--username", username)):
         if value is None and not sys.stdin.isatty():
             raise Stop(f"There is no terminal to ask for what is missing: {name}.", USAGE)
-    email = email or str(typer.prompt("The first admin's email", err=True))
-    username = username or str(typer.prompt("The first admin's username", err=True))
+    if email is None:
+        email = str(typer.prompt("The first admin's email", err=True))
+    if username is None:
+        username = str(typer.prompt("The first admin's username", err=True))
     with stopping():
         wanted = named(username, email)
     return {"email": wanted.email, "username": wanted.username}
@@ -123,12 +131,15 @@ def _found(file: Path, wanted: "Config", account: dict[str, Any], invite: int | 
     unfinished = file.with_name(file.name + ".new")
     try:
         unfinished.write_text(text, "utf-8")
+        if os.geteuid() == 0:
+            # Another user is to read it, whatever root's umask is; there is no secret in it.
+            unfinished.chmod(0o644)
         invitation = None if invite is None else {"uses": invite, "expires_in": None}
         with stopping():
             # A link takes no other file's name away.
             return found(wanted, account, invitation, lambda: os.link(unfinished, file))
     except OSError as error:
-        raise Stop(f"{file}: {error.strerror}", FAILURE) from None
+        raise Stop(f"{error.filename or file}: {error.strerror}", FAILURE) from None
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -142,7 +153,7 @@ def _around(file: Path, wanted: "Config") -> dict[str, str]:
     is_root = os.geteuid() == 0
     user = SERVICE_USER if is_root else getpass.getuser()
     group = SERVICE_USER if is_root else grp.getgrgid(os.getegid()).gr_name
-    command = f"{shlex.join(program())} serve --config {shlex.quote(str(file))}"
+    command = [*program(), "serve", "--config", str(file)]
     domain = urlsplit(wanted.server.public_url).hostname or DOMAIN
     upstream = f"127.0.0.1:{wanted.server.port}"
     return {
@@ -150,6 +161,19 @@ def _around(file: Path, wanted: "Config") -> dict[str, str]:
         "caddyfile": caddyfile(domain, upstream),
         "nginx": nginx_site(domain, upstream),
     }
+
+
+def _tell_what_is_closed(file: Path, data: Path) -> None:
+    """Tell root where the service's user won't get by: in root's own home, say."""
+    for path in (Path(program()[0]), file, data):
+        for folder in reversed(path.parents):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                print(
+                    f"\nAs a service it can't run so: {folder} is closed to the user {SERVICE_USER}. Put the program"
+                    " into /usr/local/bin, and begin anew with --data /var/lib/beseda --config /etc/beseda.toml.",
+                    file=sys.stderr,
+                )
+                return
 
 
 def program() -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from beseda.cli.telling import FAILURE, USAGE
 from beseda.config import load
 from beseda.founding import found, require_room
+from beseda.ready import unit
 from protocol.errors import Refused
 from storage import Held, Settings, Unusable, accounts, looking, open_store
 from tests.beseda.inside import settings
@@ -86,6 +87,7 @@ async def test_at_a_terminal_it_asks_for_what_it_was_not_told(tmp_path: Path) ->
             ("--url", "chat"),
             "server.public_url: must be like https://chat.example.org, without a path (from --url)",
         ),
+        (("--email", "", "--username", "ann"), "email: An email address must have an @-sign"),
     ],
 )
 def test_what_is_missing_or_wrong_is_told_in_one_line(
@@ -138,6 +140,27 @@ def test_until_it_is_done_nobody_else_gets_at_the_folder(tmp_path: Path) -> None
         found(folder, ANN | {"username": "bob"}, None, lambda: None)
     with looking(tmp_path / "data") as snapshot:
         assert accounts.first_admin(snapshot) == 1
+
+
+def test_an_invitation_that_cannot_be_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    done = run(tmp_path, "--invite", "0")
+    assert done.returncode == USAGE
+    assert done.stderr.startswith("beseda: Invalid value for '--invite': ")
+
+
+def test_what_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("a file")
+    done = run(tmp_path, "--email", ANN["email"], "--username", "ann", "--generate")
+    assert done.stderr == (f"beseda: {tmp_path}/new/data: the data folder cannot be used: Not a directory.\n")
+    assert not (tmp_path / "beseda.toml").exists()
+
+
+def test_where_it_is_leaves_the_unit_whole() -> None:
+    text = unit(
+        ["/opt/my beseda/beseda", "serve", "--config", "/etc/50%.toml"], Path("/srv/a b%"), "ann", "ann"
+    )
+    assert "\nExecStart='/opt/my beseda/beseda' serve --config /etc/50%%.toml\n" in text
+    assert "\nReadWritePaths='/srv/a b%%'\n" in text
 
 
 async def test_one_that_was_killed_on_its_way_is_done_again(tmp_path: Path) -> None:
