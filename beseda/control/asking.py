@@ -80,6 +80,10 @@ def _exchange(asking: socket.socket, request: bytes) -> dict[str, Any]:
         asking.sendall(request)
         with asking.makefile("rb") as file:
             return decode(file.readline())
+    except TimeoutError:
+        raise Failed(
+            "unavailable", f"The server did not answer within {ANSWER_SECONDS:g} s: it may still do it."
+        ) from None
     except (ConnectionError, Refused):
         raise Failed("unavailable", "The server ended before it answered: see whether it was done.") from None
 

@@ -78,8 +78,8 @@ class Control:
             self._answering.add(task)
             # A few bytes: the system takes them at once, whether they are read or not.
             writer.write(encode(await self._answer(line)) + b"\n")
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            pass  # nobody waits for an answer any more
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # nobody waits for an answer any more; and streams log a task that was cancelled as a bug
         finally:
             self._answering.discard(task)
             writer.close()

@@ -6,13 +6,14 @@ import pwd
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from actions import passwords
 from beseda.cli.showing import printable
-from beseda.control import asking
+from beseda.control import asking, serving
 from beseda.control.folder import SOCKET
 from tests.beseda.inside import settings
 from tests.storage.test_migrations import build_first
@@ -249,6 +250,17 @@ def test_who_holds_the_folder_and_takes_no_commands_is_waited_for_and_then_told_
     assert (held.code, held.out) == (1, "")
     assert held.err.startswith(f"beseda: {stopped}: a server holds the folder and takes no commands.")
     assert held.err.count("\n") == 1
+
+
+def test_of_a_server_that_hangs_nobody_is_told_that_it_was_not_done(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.01)
+    with closing(serving._bind(stopped)):
+        hung = run("session", "end", 7, "--data", stopped)
+    (stopped / SOCKET).unlink()
+    line = "beseda: The server did not answer within 0.01 s: it may still do it.\n"
+    assert hung == (1, "", line)
 
 
 @pytest.mark.parametrize("arguments", [("user", "list"), ("user", "enable", "ann"), ("stats",)])

@@ -175,7 +175,7 @@ async def test_two_at_once_are_both_answered_and_told_in_the_audit_trail(
 
 
 async def test_what_was_asked_before_the_end_is_answered_and_who_only_connected_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun, may_go_on = asyncio.Event(), asyncio.Event()
 
@@ -199,3 +199,4 @@ async def test_what_was_asked_before_the_end_is_answered_and_who_only_connected_
         may_go_on.set()
         assert await asked == {"result": {"done": True}}
         await closing
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
