@@ -2,11 +2,13 @@
 
 import sys
 
+from beseda.cli.showing import printable
+
 USAGE = 2
 FAILURE = 1
 
 
 def fail(message: str, code: int) -> int:
     """Tell in one line what is wrong; the exit code."""
-    print("beseda: " + " ".join(message.split()), file=sys.stderr)
+    print("beseda: " + printable(" ".join(message.split())), file=sys.stderr)
     return code

@@ -193,12 +193,12 @@ def _found(settings: "Config", who: str) -> "Account":
 def every_account(snapshot: "Snapshot", beginning: str = "") -> list["Account"]:
     """The accounts whose username or email begins so, newest first."""
     from actions.administration import listed
+    from protocol.codec import parse
     from protocol.commands import UserPage
 
+    wanted = parse(UserPage, {"query": beginning, "limit": PAGE})
     found: list[Account] = []
-    while page := listed(
-        snapshot, UserPage(query=beginning, limit=PAGE, before=found[-1]["id"] if found else None)
-    ):
+    while page := listed(snapshot, wanted.model_copy(update={"before": found[-1]["id"] if found else None})):
         found += page
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beseda.control.folder import require_data, socket_path
-from protocol.codec import decode, encode
+from protocol.codec import decode, encode, parse
 from protocol.errors import Refused
 from storage import Held, Unusable
 
@@ -36,9 +36,13 @@ class NoServer(Exception):
 
 
 def do(config: "Config", command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Have a command of `beseda.control.commands` carried out; its result. Raises Failed, Unusable."""
+    """Have a command of `beseda.control.commands` carried out; its result. Raises Failed, Refused, Unusable."""
+    from beseda.control.commands import OPERATIONS
+
     folder = config.server.data_dir.absolute()
     require_data(folder)
+    # Not everything that can be typed can be sent.
+    parse(OPERATIONS[command].arguments, arguments)
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

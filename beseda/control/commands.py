@@ -92,7 +92,8 @@ async def perform(desk: Desk, name: str, arguments: Mapping[str, Any]) -> Mappin
 
 
 def find(snapshot: Snapshot, who: str) -> StoredUser:
-    """The account with this username, email, or id. Raises Refused `not_found`, which names it."""
+    """The account with this username, email, or id. Raises Refused: `invalid`; `not_found`, which names it."""
+    parse(OfUser, {"user": who})
     try:
         return administration.find(snapshot, who)
     except Refused:

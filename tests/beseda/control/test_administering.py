@@ -322,6 +322,13 @@ async def test_two_commands_at_once_without_a_server_are_both_carried_out(stoppe
         (("session", "end", "0"), "id: "),
         (("invite", "create", "--expires", "7x"), "--expires 7x: must be a number and its unit"),
         (("invite", "create", "--uses", "0"), "uses: "),
+        (("invite", "create", "--uses", "9" * 30), "uses: "),
+        (("invite", "revoke", "9" * 30), "id: "),
+        (("user", "disable", "a\udcff"), "user: "),  # so Python reads what is no UTF-8
+        (("user", "delete", "a\udcff", "--yes"), "user: "),
+        (("session", "list", "a\udcff"), "user: "),
+        (("user", "list", "a\udcff"), "query: "),
+        (("user", "list", "x" * 400), "query: "),
         (("user", "nope"), "No such command 'nope'."),
     ],
 )
@@ -350,6 +357,7 @@ def test_a_group_alone_tells_its_commands_and_each_shows_an_example(name: str) -
 
 def test_what_people_have_chosen_cannot_speak_to_the_terminal() -> None:
     assert printable("a\x1b[2Jb\u202ec\n") == "a\ufffd[2Jb\ufffdc\ufffd"
+    assert "\ufffd[2Jb: there is no data" in run("user", "list", "--data", "a\x1b[2Jb").err
 
 
 def _passwd(name: str) -> pwd.struct_passwd:
