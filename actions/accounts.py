@@ -111,7 +111,12 @@ async def login(
             "user": own(tx, user_id, online=presence(user_id)),
         }
 
-    session_id, tokens = await store.write(unit)
+    try:
+        session_id, tokens = await store.write(unit)
+    except Refused as refusal:
+        if refusal.code == "forbidden":
+            audit.refused("login_refused", user_id=user_id, address=address, user_agent=user_agent)
+        raise
     audit.record("login", user_id=user_id, session_id=session_id, address=address, user_agent=user_agent)
     return tokens
 

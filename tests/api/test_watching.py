@@ -84,6 +84,7 @@ async def test_the_audit_trail_tells_who_came_in_and_who_was_kept_out_whatever_t
         assert NEW.fullmatch(line.pop("request_id", "0" * 16))
         told.setdefault(line.pop("message"), []).append(line)
     rows = {row[0]: set(row[1].split(", ")) for row in table(section(OPERATIONS, "The audit trail"))}
+    assert told.pop("user_disabled")
     # A token that comes back too late takes a clock: tests/actions/test_rotation.py.
     assert told.keys() | {"token_reused"} == rows.keys()
     for event, lines in told.items():
@@ -97,7 +98,7 @@ async def test_the_audit_trail_tells_who_came_in_and_who_was_kept_out_whatever_t
 
 async def walk_through_all(rest: Rest) -> None:
     """Do, or try, all that the trail tells of."""
-    await rest.register("admin")
+    admin = await rest.register("admin")
     ann = await rest.register("ann")
     long = {"User-Agent": "x" * 1000}
     await rest.request(
@@ -125,3 +126,7 @@ async def walk_through_all(rest: Rest) -> None:
     [_, first] = (await rest.get("/auth/sessions", again)).json()
     await rest.delete(f"/auth/sessions/{first['id']}", again)
     await rest.post("/auth/logout", by=again)
+    await rest.patch(f"/admin/users/{again.id}", {"disabled": True}, admin)
+    refused(
+        await rest.post("/auth/login", {"email": again.email, "password": again.password}), 403, "forbidden"
+    )
