@@ -33,6 +33,7 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 it could not be done, 2 it was asked for wrongly."""
     if frozen.IS_FROZEN:
         frozen.enter()
+    _open_what_is_closed()
     try:
         code = app(prog_name="beseda", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -45,6 +46,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILURE
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Have nobody listen to what is written where whoever started us closed a stream, as some supervisors do."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - to the end
 
 
 def show_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from beseda import cli, commit, version
+from beseda.cli.telling import FAILURE
 from tests.support.fixtures import StartServer
 
 
@@ -165,3 +166,12 @@ def test_an_interrupt_before_the_server_runs_is_no_trace(
     monkeypatch.setattr("beseda.config.load", interrupted)
     assert run("serve") == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_was_closed_keeps_nothing_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    assert run("--version") == 0
+    assert run("user", "add", "ann", "ann@example.org", "--data", "/nowhere") == FAILURE
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.close()
