@@ -1,5 +1,7 @@
 """What a starting server tells whoever started it: where it is, where its data is, and what to do next."""
 
+import shlex
+import sys
 from pathlib import Path
 
 from beseda.listening import url
@@ -34,6 +36,11 @@ def greeting(
             f"  {program} chat {reachable(host, port, tls=tls)}",
         ]
     return "\n".join(lines)
+
+
+def program() -> str:
+    """How Beseda was called, as the beginning of another command."""
+    return "python -m beseda" if sys.argv[0].endswith("__main__.py") else shlex.quote(sys.argv[0])
 
 
 def reachable(host: str, port: int, *, tls: bool = False) -> str:

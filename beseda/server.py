@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import resource
-import shlex
 import signal
 import socket
 import sys
@@ -26,7 +25,7 @@ from beseda.about import about
 from beseda.chores import doing_chores
 from beseda.control.commands import Desk
 from beseda.control.serving import Control
-from beseda.greeting import greeting
+from beseda.greeting import greeting, program
 from beseda.http import HttpProtocol, protocol_class
 from beseda.lag import measured_lag
 from beseda.listening import CannotListen, bind, cannot_listen, listen
@@ -177,7 +176,7 @@ class Server(uvicorn.Server):
             await self.lifespan.shutdown()
             raise cannot_listen(host, port, error) from None
         text = greeting(
-            "python -m beseda" if sys.argv[0].endswith("__main__.py") else shlex.quote(sys.argv[0]),
+            program(),
             host,
             port,
             self._settings.server.data_dir.absolute(),

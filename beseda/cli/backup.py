@@ -98,7 +98,9 @@ def restore(
         return fail(str(error), FAILURE)
     _show(manifest, as_json, f"{data_dir} is restored, and has")
     if not as_json:
-        print(f"Start it: beseda serve --data {shlex.quote(str(data_dir))}")
+        from beseda.greeting import program
+
+        print(f"Start it: {program()} serve --data {shlex.quote(str(data_dir))}")
     return 0
 
 

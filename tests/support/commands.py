@@ -24,11 +24,11 @@ class Ran(NamedTuple):
         return json.loads(self.out)
 
 
-def run(*arguments: object, stdin: str = "") -> Ran:
-    """`beseda` with these arguments, without a terminal."""
+def run(*arguments: object, stdin: str = "", program: str = "beseda") -> Ran:
+    """`beseda` with these arguments, without a terminal, called as `program`."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["beseda", *map(str, arguments)])
+        patch.setattr(sys, "argv", [program, *map(str, arguments)])
         patch.setattr(sys, "stdin", io.StringIO(stdin))
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)

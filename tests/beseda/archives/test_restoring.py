@@ -62,13 +62,13 @@ def test_all_of_it_is_there_again_for_its_owner_alone(scene: Scene, tmp_path: Pa
         folder.mkdir()
     umask = os.umask(0)
     try:
-        ran = run("restore", str(scene.archive), "--data", str(folder))
+        ran = run("restore", str(scene.archive), "--data", str(folder), program="./beseda")
         assert ran.code == 0
     finally:
         os.umask(umask)
     out = ran.out
     assert out.startswith(f"{folder} is restored, and has 2 users, ")
-    assert out.endswith(f"Start it: beseda serve --data '{folder}'\n")
+    assert out.endswith(f"Start it: ./beseda serve --data '{folder}'\n")
     check_restored(scene, folder)
     assert left(folder) == ["attachments", "beseda.db", "signing.key"]
     assert left(tmp_path) == ["some where"]
