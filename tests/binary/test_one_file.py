@@ -1,6 +1,7 @@
 """The executable does what the repository's own server does, on a machine without Python."""
 
 import asyncio
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -72,6 +73,31 @@ async def test_people_talk_and_send_files(start_file: StartFile, connect: Connec
         assert (await rest.get(url)).content == PNG
     assert await asyncio.to_thread(server.stop) == 0
     assert server.unpacked == []
+
+
+async def test_from_init_to_a_backup_of_its_own_making_restored_elsewhere(
+    start_file: StartFile, tmp_path: Path
+) -> None:
+    data, restored = tmp_path / "server/data", tmp_path / "restored"
+    admin = ("--email", "ann@example.org", "--username", "ann", "--generate")
+    done = run("init", "--data", str(data), "--config", str(tmp_path / "c.toml"), *admin, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert f"\nExecStart={FILE} serve --config {tmp_path}/c.toml\n" in told["unit"]
+    server = start_file({"backup.every_hours": 1})
+    async with Rest(server) as rest:
+        login = {"email": "ann@example.org", "password": told["password"]}
+        assert (await rest.post("/auth/login", login)).is_success
+    # It calls itself, for whom there is no Python either.
+    async with asyncio.timeout(SECONDS):
+        while not (made := list(data.glob("backups/*.tar"))):
+            await asyncio.sleep(0.02)
+    assert run("verify", str(made[0])).returncode == 0
+    assert run("restore", str(made[0]), "--data", str(restored)).returncode == 0
+    for folder in (data, restored):
+        ann = json.loads(run("user", "make-admin", "ann", "--json", "--data", str(folder)).stdout)
+        assert ann["is_admin"]
+    assert "admin_granted" in server.output(), "it was not asked through its socket"
 
 
 async def test_files_go_to_s3(start_file: StartFile, bucket: Bucket) -> None:
