@@ -1,5 +1,6 @@
 """`beseda init`: from nothing to a server that can be started."""
 
+import contextlib
 import getpass
 import grp
 import os
@@ -129,11 +130,15 @@ def _found(file: Path, wanted: "Config", account: dict[str, Any], invite: int | 
         }
     )
     unfinished = file.with_name(file.name + ".new")
+    is_new_folder = not file.parent.exists()
     try:
+        file.parent.mkdir(exist_ok=True)
         unfinished.write_text(text, "utf-8")
         if os.geteuid() == 0:
             # Another user is to read it, whatever root's umask is; there is no secret in it.
             unfinished.chmod(0o644)
+            if is_new_folder:
+                file.parent.chmod(0o755)
         invitation = None if invite is None else {"uses": invite, "expires_in": None}
         with stopping():
             # A link takes no other file's name away.
@@ -141,7 +146,10 @@ def _found(file: Path, wanted: "Config", account: dict[str, Any], invite: int | 
     except OSError as error:
         raise Stop(f"{error.filename or file}: {error.strerror}", FAILURE) from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+            if is_new_folder:
+                file.parent.rmdir()  # it stays where the settings are in it
 
 
 def _around(file: Path, wanted: "Config") -> dict[str, str]:
@@ -170,7 +178,8 @@ def _tell_what_is_closed(file: Path, data: Path) -> None:
             if not folder.stat().st_mode & stat.S_IXOTH:
                 print(
                     f"\nAs a service it can't run so: {folder} is closed to the user {SERVICE_USER}. Put the program"
-                    " into /usr/local/bin, and begin anew with --data /var/lib/beseda --config /etc/beseda.toml.",
+                    " into /usr/local/bin, and begin anew"
+                    " with --data /var/lib/beseda --config /etc/beseda/config.toml.",
                     file=sys.stderr,
                 )
                 return

@@ -148,6 +148,18 @@ def test_an_invitation_that_cannot_be_is_refused_before_anything_is_asked(tmp_pa
     assert done.stderr.startswith("beseda: Invalid value for '--invite': ")
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_folder_of_the_settings_is_made_and_does_not_stay_without_them(
+    tmp_path: Path, fails: bool
+) -> None:
+    if fails:
+        (tmp_path / "new").write_text("a file")
+    file = tmp_path / "etc/beseda.toml"
+    done = run(tmp_path, "--config", str(file), "--email", ANN["email"], "--username", "ann", "--generate")
+    assert done.returncode == (FAILURE if fails else 0), done.stderr
+    assert file.exists() == file.parent.exists() == (not fails)
+
+
 def test_what_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("a file")
     done = run(tmp_path, "--email", ANN["email"], "--username", "ann", "--generate")
