@@ -114,7 +114,13 @@ class Results:
         head = json.dumps(rest, indent=1, ensure_ascii=False).removesuffix("\n}")
         cases = ",\n  ".join(json.dumps(case.told(), ensure_ascii=False) for case in self.cases)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'{head},\n "cases": [\n  {cases}\n ]\n}}\n', "utf-8")
+        unfinished = path.with_name(path.name + ".new")
+        try:
+            unfinished.write_text(f'{head},\n "cases": [\n  {cases}\n ]\n}}\n', "utf-8")
+            unfinished.replace(path)
+        finally:
+            # Who is interrupted here keeps what was saved before.
+            unfinished.unlink(missing_ok=True)
 
 
 def is_limited(figures: Figures) -> bool:
