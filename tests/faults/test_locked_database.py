@@ -61,7 +61,8 @@ async def test_a_lock_is_waited_for_without_holding_up_what_needs_none_and_then_
             refusal = await refusing
             assert (refusal["code"], refusal["temp_id"]) == ("unavailable", over_socket)
             refused(await posted, 503, "unavailable")
-            assert BUSY_SECONDS - 0.5 < time.monotonic() - began < 2 * BUSY_SECONDS
+            # The one may come as the other waits already, and then waits after it.
+            assert BUSY_SECONDS - 0.5 < time.monotonic() - began < 3 * BUSY_SECONDS
         assert len(other.take("new_message")) == 1
         assert other.take("typing") != []
         # It recovers by itself, and what is sent again is there once.
