@@ -3,6 +3,7 @@
 import hmac
 from typing import Protocol
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,6 +18,9 @@ class Metrics(Protocol):
     """Where the figures come from. `token` is what they are told to."""
 
     token: str
+
+    def look(self) -> None:
+        """Read what only the disk knows. It may block, and is called on a thread."""
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """All of them as they are now, in a form that the header `accept` asks for, and its media type."""
@@ -34,6 +38,7 @@ def routes(metrics: Metrics | None) -> list[Route]:
         if not hmac.compare_digest(bearer(request).encode("utf-8", "replace"), metrics.token.encode()):
             audit.refused("metrics_refused", address=address(request))
             raise unauthorized()
+        await run_in_threadpool(metrics.look)
         text, media_type = metrics.render(request.headers.get("accept", ""))
         return Response(text, media_type=media_type)
 

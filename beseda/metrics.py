@@ -45,12 +45,19 @@ class Metrics(Collector):
         self.token = token
         self._sources = sources
         self._build = _build()
+        self._on_disk: list[Metric] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
+    def look(self) -> None:
+        """Read what only the disk knows. It may be slow, as the backups' may be elsewhere: not for the event loop."""
+        self._on_disk = list(self._disk())
+
     def render(self, accept: str) -> tuple[bytes, str]:
-        """All figures as they are now, in a form that the header `accept` asks for, and its media type."""
+        """All figures as they are now, but the disk's as they were at the last look; in a form that the header
+        `accept` asks for, and its media type.
+        """
         try:
             encode, media_type = choose_encoder(accept)
         except (TypeError, ValueError):
@@ -68,7 +75,7 @@ class Metrics(Collector):
         yield from self._sockets()
         yield from self._storage()
         yield from self._requests()
-        yield from self._disk()
+        yield from self._on_disk
         yield _histogram(
             "beseda_event_loop_lag_seconds", "How late timers of the event loop came.", self._sources.lag
         )

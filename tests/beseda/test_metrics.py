@@ -4,13 +4,17 @@ import asyncio
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
 
 import beseda
+from api import metrics
 from beseda.config import ConfigError
 from beseda.lag import measured_lag
 from beseda.metrics import Metrics, Sources
@@ -185,21 +189,33 @@ async def test_every_figure_stands_in_the_page_with_its_kind(
             assert f"`{name}`" in page
 
 
+def figures_of(server: Server, last_backup: Callable[[], int | None]) -> Metrics:
+    hub, lag = server._hub, Histogram((0.5, 1.0))
+    return Metrics("x", Sources(server.services, hub, PasswordPool(1), lag, last_backup))
+
+
 def rendered(server: Server) -> str:
     """The figures of a server that made a backup a while ago."""
-    sources = Sources(
-        server.services,
-        server._hub,
-        PasswordPool(1),
-        Histogram((0.5, 1.0)),
-        last_backup=lambda: 1_790_000_000_000,
-    )
-    text, _ = Metrics("x", sources).render("")
-    return text.decode()
+    figures = figures_of(server, lambda: 1_790_000_000_000)
+    figures.look()
+    return figures.render("")[0].decode()
 
 
 async def test_the_last_backup_is_told_by_its_time(running: tuple[str, Server]) -> None:
     assert read(rendered(running[1]))["beseda_last_backup_timestamp_seconds",] == 1_790_000_000
+
+
+async def test_a_slow_disk_with_backups_holds_up_nobody_but_the_scrape(running: tuple[str, Server]) -> None:
+    threads: list[int] = []
+
+    def last_backup() -> None:
+        threads.append(threading.get_ident())
+
+    app = Starlette(routes=metrics.routes(figures_of(running[1], last_backup)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as http:
+        assert (await http.get("/metrics", headers={"Authorization": "Bearer x"})).status_code == 200
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_how_late_the_event_loop_is_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
